@@ -1,0 +1,230 @@
+# bs - stream filters over zstd-compressed tensor records
+#
+#   make              build every command
+#   make demo         install what is missing, build, run the pipeline
+#   make check        install what is missing, build, run every test
+#   make help         list the targets
+#
+# Knobs, on the command line or in an untracked config.mk:
+#   V=1               print the commands
+#   WERROR=1          warnings are errors (CI sets it)
+#   SAN=address,undefined | thread    a build of its own under build/
+#   PNG=0, WEBP=0     build without libpng or libwebp even where they are found
+#   TESTS='...'       run these tests only
+
+.SUFFIXES:
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-builtin-rules --no-print-directory
+
+all:
+
+VERSION := $(shell git describe --tags --always --dirty --match 'v[0-9]*' 2>/dev/null || echo v0.1.0)
+PREFIX  ?= /usr/local
+BINDIR  ?= $(PREFIX)/bin
+DATADIR ?= $(PREFIX)/share
+MANDIR  ?= $(DATADIR)/man
+DESTDIR ?=
+
+ifeq ($(origin CC),default)
+CC := cc
+endif
+CFLAGS     ?= -O3 -g
+PKG_CONFIG ?= pkg-config
+PROVE      ?= prove
+PYTHON     ?= python3
+
+-include config.mk
+
+# ---- what is here ----------------------------------------------------------
+
+CMDS := bs-cat bs-embed bs-fetch
+
+lib_SRC  := $(sort $(wildcard common/*.c formats/*.c kernels/*.c cmd/models/*.c)) cmd/shared.c
+unit_SRC := $(sort $(wildcard tests/unit/*.c tests/kernels/*.c))
+fuzz_SRC := $(sort $(wildcard tests/fuzz/fuzz-*.c))
+MAN1     := $(CMDS:%=man/%.1)
+MAN5     := man/bs-stream.5
+MAN7     := man/bs.7
+
+# Debian packages: what the build needs, and what the tests need besides.
+BUILD_DEBS := gcc libc6-dev make pkg-config git libzstd-dev libxxhash-dev libarchive-dev \
+              libjpeg-dev libpng-dev libwebp-dev nettle-dev
+TEST_DEBS  := perl mandoc bsdextrautils zstd python3-numpy zsh fish
+
+# ---- dependencies: found, refused or demanded, never silently lost ---------
+
+REQUIRED := libzstd libxxhash libarchive libjpeg nettle
+MISSING  :=
+ifneq ($(filter-out clean deps help uninstall format,$(or $(MAKECMDGOALS),all)),)
+MISSING := $(shell for lib in $(REQUIRED); do $(PKG_CONFIG) --exists $$lib 2>/dev/null || echo $$lib; done)
+ifeq ($(MISSING),)
+LIBS   := $(REQUIRED)
+PNG    ?= $(shell $(PKG_CONFIG) --exists 'libpng >= 1.6' && echo 1 || echo 0)
+WEBP   ?= $(shell $(PKG_CONFIG) --exists libwebp libwebpdemux && echo 1 || echo 0)
+LIBS   += $(if $(filter 1,$(PNG)),libpng) $(if $(filter 1,$(WEBP)),libwebp libwebpdemux)
+DEP_CFLAGS := $(shell $(PKG_CONFIG) --cflags $(LIBS)) -DBS_HAVE_PNG=$(PNG) -DBS_HAVE_WEBP=$(WEBP)
+DEP_LIBS   := $(shell $(PKG_CONFIG) --libs $(LIBS))
+else ifeq ($(filter check demo,$(MAKECMDGOALS)),)
+$(error not found: $(MISSING); 'make deps' installs or names the packages)
+endif
+endif
+
+# ---- flags -----------------------------------------------------------------
+
+WARN := -Wall -Wextra -Wpedantic -Wshadow -Wvla -Wundef -Wformat=2 \
+        -Wstrict-prototypes -Wmissing-prototypes -Wwrite-strings \
+        -Wpointer-arith -Wcast-qual -Wdeclaration-after-statement \
+        $(if $(WERROR),-Werror)
+SANFLAGS := $(if $(SAN),-fsanitize=$(SAN) -fno-sanitize-recover=all -fno-omit-frame-pointer)
+
+bs_CPPFLAGS := -I. -D_GNU_SOURCE $(DEP_CFLAGS)
+bs_CFLAGS   := -std=c11 -pthread $(WARN) $(SANFLAGS)
+bs_LIBS     := $(DEP_LIBS) -lm -pthread
+
+# Files named for an instruction set are compiled for it and may fuse multiply
+# and add; no other file may, so that results do not depend on the compiler.
+ARCH := $(firstword $(subst -, ,$(shell $(CC) -dumpmachine)))
+ifeq ($(ARCH),x86_64)
+isa_avx2       := -mavx2 -mfma -mf16c
+isa_avx512     := $(isa_avx2) -mavx512f -mavx512bw -mavx512vl -mavx512dq -mprefer-vector-width=512
+isa_avx512bf16 := $(isa_avx512) -mavx512bf16
+endif
+isa_of = $(lastword $(subst _, ,$(basename $(notdir $(1)))))
+isa    = $(if $(filter avx2 avx512 avx512bf16,$(isa_of)),$(isa_$(isa_of)) -ffp-contract=fast,-ffp-contract=off)
+
+comma := ,
+BUILD := build/$(if $(SAN),$(subst $(comma),-,$(SAN)),release)
+Q     := $(if $(V),,@)
+say    = $(if $(V),,@printf '  %-6s %s\n' $(1) $(2))
+
+# ---- objects ---------------------------------------------------------------
+
+LIB      := $(BUILD)/libbs.a
+LIB_OBJ  := $(lib_SRC:%.c=$(BUILD)/%.o)
+BIN      := $(CMDS:%=$(BUILD)/%)
+UNIT     := $(unit_SRC:%.c=$(BUILD)/%)
+REPLAY   := $(fuzz_SRC:%.c=$(BUILD)/%)
+ALL_OBJ  := $(LIB_OBJ) $(CMDS:%=$(BUILD)/cmd/%.o) $(UNIT:%=%.o) $(REPLAY:%=%.o) $(BUILD)/tests/fuzz/replay.o
+
+ifneq ($(MISSING),)
+# A bare machine: install, then start over with what is there now.
+check demo: deps
+	$(Q)$(MAKE) $@
+else
+
+## all: build every command
+all: $(BIN)
+
+# A change of compiler or flags rebuilds what it touches.
+FLAGS_NOW = $(CC) $(bs_CPPFLAGS) $(CPPFLAGS) $(bs_CFLAGS) $(CFLAGS) $(LDFLAGS) $(isa_avx512bf16)
+$(BUILD)/flags: FORCE
+	@mkdir -p $(@D)
+	@echo '$(FLAGS_NOW)' | cmp -s - $@ || echo '$(FLAGS_NOW)' >$@
+$(BUILD)/version: FORCE
+	@mkdir -p $(@D)
+	@echo '$(VERSION)' | cmp -s - $@ || echo '$(VERSION)' >$@
+
+$(BUILD)/%.o: %.c $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(call say,CC,$<)
+	$(Q)$(CC) $(bs_CPPFLAGS) $(CPPFLAGS) $(bs_CFLAGS) $(CFLAGS) $(call isa,$<) -MMD -MP -c -o $@ $<
+
+$(BUILD)/common/opt.o: $(BUILD)/version
+$(BUILD)/common/opt.o: bs_CPPFLAGS += -DBS_VERSION='"$(VERSION)"'
+
+$(LIB): $(LIB_OBJ)
+	$(call say,AR,$@)
+	$(Q)rm -f $@ && $(AR) rcs $@ $^
+
+link = $(Q)$(CC) $(CFLAGS) $(SANFLAGS) $(LDFLAGS) -o $@ $(filter %.o %.a,$^) $(bs_LIBS) $(LDLIBS)
+
+$(BIN): $(BUILD)/%: $(BUILD)/cmd/%.o $(LIB)
+	$(call say,LINK,$@)
+	$(link)
+
+$(UNIT): %: %.o $(LIB)
+	$(call say,LINK,$@)
+	$(link)
+
+# Every fuzz target is also a test: it replays its corpus and the bad files.
+$(REPLAY): %: %.o $(BUILD)/tests/fuzz/replay.o $(LIB)
+	$(call say,LINK,$@)
+	$(link)
+
+-include $(ALL_OBJ:.o=.d)
+
+# ---- tests -----------------------------------------------------------------
+
+## check: install what is missing, build, run every test
+TESTS ?= $(sort $(wildcard tests/t[0-9]*.sh)) $(UNIT)
+check: deps-test all $(UNIT) $(REPLAY)
+	$(Q)BS_BIN='$(CURDIR)/$(BUILD)' BS_SRC='$(CURDIR)' BS_SAN='$(SAN)' CC='$(CC)' \
+	   $(PROVE) --exec '' $(PROVE_OPTS) $(TESTS)
+
+## check-san: the same under the address and undefined-behaviour sanitizers
+check-san:
+	$(Q)$(MAKE) check SAN=address,undefined
+
+## check-tsan: the unit tests under the thread sanitizer
+check-tsan:
+	$(Q)$(MAKE) check SAN=thread
+
+include tests/rules.mk
+
+## demo: install what is missing, build, and run the pipeline on sample pictures
+demo: all
+	$(Q)BS_BIN='$(CURDIR)/$(BUILD)' BS_SRC='$(CURDIR)' sh tests/demo.sh
+
+## install: into $(DESTDIR)$(PREFIX)
+install: all
+	install -d '$(DESTDIR)$(BINDIR)' '$(DESTDIR)$(MANDIR)/man1' '$(DESTDIR)$(MANDIR)/man5' '$(DESTDIR)$(MANDIR)/man7' \
+	   '$(DESTDIR)$(DATADIR)/bash-completion/completions' '$(DESTDIR)$(DATADIR)/zsh/site-functions' \
+	   '$(DESTDIR)$(DATADIR)/fish/vendor_completions.d'
+	install -m 755 $(BIN) '$(DESTDIR)$(BINDIR)'
+	install -m 644 $(MAN1) '$(DESTDIR)$(MANDIR)/man1'
+	install -m 644 $(MAN5) '$(DESTDIR)$(MANDIR)/man5'
+	install -m 644 $(MAN7) '$(DESTDIR)$(MANDIR)/man7'
+	for cmd in $(CMDS); do \
+	   install -m 644 completions/bs.bash "$(DESTDIR)$(DATADIR)/bash-completion/completions/$$cmd" && \
+	   install -m 644 completions/bs.fish "$(DESTDIR)$(DATADIR)/fish/vendor_completions.d/$$cmd.fish" || exit 1; done
+	install -m 644 completions/_bs '$(DESTDIR)$(DATADIR)/zsh/site-functions'
+endif
+
+## uninstall: remove what install put there
+uninstall:
+	for cmd in $(CMDS); do rm -f "$(DESTDIR)$(BINDIR)/$$cmd" \
+	   "$(DESTDIR)$(DATADIR)/bash-completion/completions/$$cmd" \
+	   "$(DESTDIR)$(DATADIR)/fish/vendor_completions.d/$$cmd.fish"; done
+	rm -f $(MAN1:man/%='$(DESTDIR)$(MANDIR)/man1/%') $(MAN5:man/%='$(DESTDIR)$(MANDIR)/man5/%') \
+	   $(MAN7:man/%='$(DESTDIR)$(MANDIR)/man7/%') '$(DESTDIR)$(DATADIR)/zsh/site-functions/_bs'
+
+# apt_get,packages: install what dpkg does not know, or print the line.
+define apt_get
+@missing=$$(for p in $(1); do \
+    dpkg-query -W -f '$${Status}' $$p 2>/dev/null | grep -q 'ok installed' || echo $$p; done); \
+ case "$$missing" in *libjpeg-dev*) ! pkg-config --exists libjpeg 2>/dev/null || \
+    missing=$$(echo "$$missing" | grep -v '^libjpeg-dev$$');; esac; \
+ test -n "$$missing" || exit 0; \
+ set -- $$missing; \
+ if test "$$(id -u)" = 0 && command -v apt-get >/dev/null; then \
+    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$$@" >/dev/null; \
+ else echo "missing packages; run:  sudo apt-get install $$*" >&2; exit 1; fi
+endef
+
+## deps: install the Debian packages that the build needs, or print the line
+deps:
+	$(call apt_get,$(BUILD_DEBS))
+
+deps-test:
+	$(call apt_get,$(TEST_DEBS))
+
+## clean: remove build/
+clean:
+	rm -rf build
+
+## help: this list
+help:
+	@cat Makefile tests/rules.mk | sed -n 's/^## //p'
+
+FORCE:
+.PHONY: all check check-san check-tsan demo install uninstall deps deps-test clean help FORCE
