@@ -3,9 +3,9 @@
  *
  * Library tier (common, formats, kernels, cmd/models): a call that fails fills
  * a struct bs_err and returns the negative of an enum bs_exit; it never prints
- * and never exits.  Command tier (cmd/bs-*.c, cmd/shared.c): prints one line and
- * exits.  Messages are lower case, without a full stop, the subject in single
- * quotes, what failed first and the errno text last.
+ * and never exits.  Command tier (cmd/bs-*.c, cmd/shared.c): prints one line
+ * and exits.  Messages are lower case, without a full stop, the subject in
+ * single quotes, what failed first and the errno text last.
  */
 #ifndef BS_COMMON_ERR_H
 #define BS_COMMON_ERR_H

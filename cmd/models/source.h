@@ -1,0 +1,39 @@
+/*
+ * source.h - any input as records: a bs stream, a WebDataset tar (plain or
+ * compressed), a safetensors file, an npy file, or a folder of images.
+ *
+ * Told apart by the first bytes.  Everything comes out as bs_reader_next gives
+ * it: head, records, end.  What is no stream gets a head with the kind that its
+ * records have ("image", "feature") and the name of its format in bs.source.
+ */
+#ifndef BS_MODELS_SOURCE_H
+#define BS_MODELS_SOURCE_H
+
+#include "common/err.h"
+#include "formats/doc.h"
+#include "formats/stream.h"
+
+struct bs_source;
+
+/*
+ * path: a file or folder; "-" or NULL is stdin.  flags: enum bs_reader_flags;
+ * max_record bounds the memory of one record (0: 1 GiB).
+ */
+int bs_source_open(struct bs_source **out, const char *path, unsigned flags,
+                   size_t max_record, struct bs_err *e) BS_CHECKED;
+
+/* An enum bs_item with *doc lent until the next call, or < 0. */
+int bs_source_next(struct bs_source *s, const struct bs_doc **doc) BS_CHECKED;
+
+/* "stdin" or the path, for messages. */
+const char *bs_source_name(const struct bs_source *s);
+/* "stream", "webdataset", "safetensors", "npy", "folder" */
+const char *bs_source_format(const struct bs_source *s);
+uint64_t bs_source_records(const struct bs_source *s); /* of this segment */
+uint64_t bs_source_hash(const struct bs_source *s);    /* after END; 0: none */
+/* Raw bytes of the document lent last, NULL where it was converted. */
+const uint8_t *bs_source_bytes(const struct bs_source *s, size_t *len);
+const struct bs_err *bs_source_error(const struct bs_source *s);
+void bs_source_close(struct bs_source *s);
+
+#endif
