@@ -80,8 +80,11 @@ int bs_std_parse(const struct bs_cmd *cmd, struct bs_std *std, int argc,
 /* True if the record `key` is of this shard. */
 bool bs_std_mine(const struct bs_std *std, const char *key);
 
-/* Open the output and a writer on it; dies on failure.  Refuses to write
- * records to a terminal (64). */
+/*
+ * Open the output and a writer on it; dies on failure.  Refuses to write
+ * records to a terminal (64).  *out must outlive the process: if that ends
+ * before bs_std_close, the temporary file is removed.
+ */
 void bs_std_open(struct bs_out *out, struct bs_writer **w,
                  const struct bs_std *std);
 
@@ -97,7 +100,7 @@ void bs_std_head(struct bs_doc *head, const struct bs_std *std,
 /* Die with the writer's error, naming the output. */
 void bs_std_write_failed(struct bs_out *out, struct bs_writer *w) BS_NORETURN;
 
-/* Close writer and output: whole (commit), and return `status`. */
+/* Close the writer and let the output appear; returns `status`. */
 int bs_std_close(struct bs_out *out, struct bs_writer *w, int status);
 
 #endif

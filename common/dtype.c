@@ -70,8 +70,8 @@ bs_f32_from_f16(uint16_t h)
     uint32_t normal = rest + ((127u - 15u) << 23);
     uint32_t special = rest + ((255u - 31u) << 23);
     /* A subnormal is a fixed-point fraction: let the subtraction normalise. */
-    uint32_t tiny = bits_of(float_of(rest + (113u << 23)) -
-                            float_of(113u << 23));
+    uint32_t tiny =
+        bits_of(float_of(rest + (113u << 23)) - float_of(113u << 23));
     uint32_t u = wide == 0 ? tiny : wide == 0x0f800000 ? special : normal;
 
     if (wide == 0x0f800000 && (rest & 0x007fffff) != 0)
@@ -89,8 +89,8 @@ bs_f16_from_f32(float f)
     uint32_t normal = (mag - (112u << 23) + 0xfff + (mag >> 13 & 1)) >> 13;
     /* Below 2^-14: adding 0.5 leaves the subnormal's bits, rounded by the
      * processor to nearest even. */
-    uint32_t tiny = bits_of(float_of(mag < 0x38800000 ? mag : 0) + 0.5f) -
-                    bits_of(0.5f);
+    uint32_t tiny =
+        bits_of(float_of(mag < 0x38800000 ? mag : 0) + 0.5f) - bits_of(0.5f);
     uint32_t h = mag < 0x38800000 ? tiny : normal;
 
     h = mag >= 0x477ff000 ? 0x7c00 : h;

@@ -34,8 +34,8 @@ struct bs_out {
 /* path NULL or "-" means stdout. */
 int bs_out_open(struct bs_out *o, const char *path,
                 struct bs_err *e) BS_CHECKED;
-/* fsync, rename, fsync of the folder; or close of stdout, where late write
- * errors surface. */
+/* fsync, rename, fsync of the folder; for stdout nothing: bs_finish closes
+ * it. */
 int bs_out_commit(struct bs_out *o, struct bs_err *e) BS_CHECKED;
 /* Remove the temporary; for error paths.  Does nothing after a commit. */
 void bs_out_abandon(struct bs_out *o);

@@ -18,6 +18,7 @@ enum bs_opt_kind {
     BS_OPT_I64,     /* to: int64_t *, (int64_t)min..(int64_t)max */
     BS_OPT_SIZE,    /* to: uint64_t *, bytes with K M G T, min..max */
     BS_OPT_SECONDS, /* to: uint64_t *, with s m h d, at most max */
+    BS_OPT_F64,     /* to: double *, finite */
     BS_OPT_STR,     /* to: const char **, borrowed from argv, not empty */
     BS_OPT_FILE,    /* the same; completions offer files */
     BS_OPT_ENUM     /* to: int *, index into the NULL-ended list `names` */
@@ -34,51 +35,32 @@ struct bs_opt {
     const char *const *names;
 };
 
-/* Rows of a table, one a line; the last is BS_OPT_DONE. */
-#define OPT_FLAG(ch, name, to, help)                \
-    {                                               \
-        BS_OPT_FLAG, ch, name, 0, help, to, 0, 0, 0 \
-    }
-#define OPT_NEGATE(name, to, help)                   \
-    {                                                \
-        BS_OPT_NEGATE, 0, name, 0, help, to, 0, 0, 0 \
-    }
-#define OPT_COUNT(ch, name, to, help)                \
-    {                                                \
-        BS_OPT_COUNT, ch, name, 0, help, to, 0, 0, 0 \
-    }
-#define OPT_U64(ch, name, arg, to, lo, hi, help)       \
-    {                                                  \
-        BS_OPT_U64, ch, name, arg, help, to, lo, hi, 0 \
-    }
-#define OPT_I64(ch, name, arg, to, lo, hi, help)                               \
-    {                                                                          \
-        BS_OPT_I64, ch, name, arg, help, to, (uint64_t)(lo), (uint64_t)(hi), 0 \
-    }
-#define OPT_SIZE(ch, name, arg, to, lo, hi, help)       \
-    {                                                   \
-        BS_OPT_SIZE, ch, name, arg, help, to, lo, hi, 0 \
-    }
-#define OPT_SECONDS(ch, name, arg, to, hi, help)          \
-    {                                                     \
-        BS_OPT_SECONDS, ch, name, arg, help, to, 0, hi, 0 \
-    }
-#define OPT_STR(ch, name, arg, to, help)             \
-    {                                                \
-        BS_OPT_STR, ch, name, arg, help, to, 0, 0, 0 \
-    }
-#define OPT_FILE(ch, name, arg, to, help)             \
-    {                                                 \
-        BS_OPT_FILE, ch, name, arg, help, to, 0, 0, 0 \
-    }
-#define OPT_ENUM(ch, name, arg, to, names, help)          \
-    {                                                     \
-        BS_OPT_ENUM, ch, name, arg, help, to, 0, 0, names \
-    }
-#define OPT_DONE                           \
-    {                                      \
-        BS_OPT_END, 0, 0, 0, 0, 0, 0, 0, 0 \
-    }
+/* clang-format off */
+/* Rows of a table, one a line; the last is OPT_DONE. */
+#define OPT_FLAG(ch, name, to, help) \
+    {BS_OPT_FLAG, ch, name, 0, help, to, 0, 0, 0}
+#define OPT_NEGATE(name, to, help) \
+    {BS_OPT_NEGATE, 0, name, 0, help, to, 0, 0, 0}
+#define OPT_COUNT(ch, name, to, help) \
+    {BS_OPT_COUNT, ch, name, 0, help, to, 0, 0, 0}
+#define OPT_U64(ch, name, arg, to, lo, hi, help) \
+    {BS_OPT_U64, ch, name, arg, help, to, lo, hi, 0}
+#define OPT_I64(ch, name, arg, to, lo, hi, help) \
+    {BS_OPT_I64, ch, name, arg, help, to, (uint64_t)(lo), (uint64_t)(hi), 0}
+#define OPT_SIZE(ch, name, arg, to, lo, hi, help) \
+    {BS_OPT_SIZE, ch, name, arg, help, to, lo, hi, 0}
+#define OPT_SECONDS(ch, name, arg, to, hi, help) \
+    {BS_OPT_SECONDS, ch, name, arg, help, to, 0, hi, 0}
+#define OPT_F64(ch, name, arg, to, help) \
+    {BS_OPT_F64, ch, name, arg, help, to, 0, 0, 0}
+#define OPT_STR(ch, name, arg, to, help) \
+    {BS_OPT_STR, ch, name, arg, help, to, 0, 0, 0}
+#define OPT_FILE(ch, name, arg, to, help) \
+    {BS_OPT_FILE, ch, name, arg, help, to, 0, 0, 0}
+#define OPT_ENUM(ch, name, arg, to, names, help) \
+    {BS_OPT_ENUM, ch, name, arg, help, to, 0, 0, names}
+#define OPT_DONE {BS_OPT_END, 0, 0, 0, 0, 0, 0, 0, 0}
+/* clang-format on */
 
 struct bs_cmd {
     const char *name;

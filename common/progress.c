@@ -1,0 +1,103 @@
+/*
+ * progress.c - see progress.h.
+ */
+#include "common/progress.h"
+
+#include <signal.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "common/err.h"
+
+#define FIRST_S 1.0
+#define TERMINAL_S (1.0 / 6)
+#define LOG_S 10.0
+
+static volatile sig_atomic_t line_wanted;
+
+static double
+now(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+static void
+on_usr1(int number)
+{
+    (void)number;
+    line_wanted = 1;
+}
+
+void
+bs_progress_start(struct bs_progress *p, const char *unit, uint64_t total,
+                  int mode)
+{
+    struct sigaction act = {.sa_handler = on_usr1, .sa_flags = SA_RESTART};
+
+    *p = (struct bs_progress){.unit = unit, .total = total};
+    p->terminal = isatty(STDERR_FILENO) == 1;
+    p->on = mode == 1 || (mode != 0 && p->terminal);
+    p->start = p->last = now();
+    sigemptyset(&act.sa_mask);
+    sigaction(SIGUSR1, &act, NULL);
+}
+
+/* "NAME: 120 of 1000 images, 11.3/s, 78 s left" */
+static void
+print_line(struct bs_progress *p, double at, bool redraw)
+{
+    double seconds = at - p->start;
+    double rate = seconds > 0 ? (double)p->done / seconds : 0;
+    char line[200];
+    size_t n;
+
+    n = (size_t)snprintf(line, sizeof line, "%s%s: %ju", redraw ? "\r" : "",
+                         bs_prog_name(), (uintmax_t)p->done);
+    if (p->total > 0)
+        n += (size_t)snprintf(line + n, sizeof line - n, " of %ju",
+                              (uintmax_t)p->total);
+    n += (size_t)snprintf(line + n, sizeof line - n, " %s, %.*f/s", p->unit,
+                          rate < 100 ? 1 : 0, rate);
+    if (p->total > p->done && rate > 0)
+        n += (size_t)snprintf(line + n, sizeof line - n, ", %.0f s left",
+                              (double)(p->total - p->done) / rate);
+    fprintf(stderr, "%s%s", line, redraw ? "\x1b[K" : "\n");
+    fflush(stderr);
+}
+
+void
+bs_progress_step(struct bs_progress *p, uint64_t done)
+{
+    double at, wait;
+
+    p->done = done;
+    if (!p->on && !line_wanted)
+        return;
+    at = now();
+    if (line_wanted) {
+        line_wanted = 0;
+        print_line(p, at, false);
+    }
+    wait = !p->shown ? FIRST_S : p->terminal ? TERMINAL_S : LOG_S;
+    if (!p->on || at - p->last < wait)
+        return;
+    p->last = at;
+    p->shown = true;
+    print_line(p, at, p->terminal);
+}
+
+void
+bs_progress_end(struct bs_progress *p)
+{
+    double seconds = now() - p->start;
+
+    if (p->shown && p->terminal) {
+        fputs("\r\x1b[K", stderr);
+        fflush(stderr);
+    }
+    bs_info("%ju %s in %.1f s, %.1f/s", (uintmax_t)p->done, p->unit, seconds,
+            seconds > 0 ? (double)p->done / seconds : 0.0);
+}

@@ -1,0 +1,70 @@
+/*
+ * stop.c - see stop.h.
+ */
+#include "common/stop.h"
+
+#include <signal.h>
+#include <time.h>
+#include <unistd.h>
+
+static volatile sig_atomic_t stop_signal;
+static double stop_at; /* seconds of the monotonic clock; 0: no limit */
+
+static double
+now(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+static void
+on_signal(int number)
+{
+    stop_signal = number;
+}
+
+void
+bs_stop_install(uint64_t seconds)
+{
+    static const int numbers[] = {SIGTERM, SIGINT, SIGALRM};
+    struct sigaction act = {.sa_handler = on_signal};
+    size_t i;
+
+    /* Once: the second signal finds the default, and ends us at once.  No
+     * SA_RESTART: a read that waits for input must wake up to be told. */
+    act.sa_flags = (int)SA_RESETHAND;
+    sigemptyset(&act.sa_mask);
+    for (i = 0; i < BS_LEN(numbers); i++) {
+        struct sigaction old;
+
+        /* what was ignored (nohup, a background job) stays ignored */
+        if (sigaction(numbers[i], NULL, &old) == 0 &&
+            (old.sa_handler != SIG_IGN || numbers[i] == SIGALRM))
+            sigaction(numbers[i], &act, NULL);
+    }
+    if (seconds > 0) {
+        stop_at = now() + (double)seconds;
+        alarm(seconds < 1u << 30 ? (unsigned)seconds : 1u << 30);
+    }
+}
+
+bool
+bs_stop_wanted(void)
+{
+    return stop_signal != 0 || (stop_at > 0 && now() >= stop_at);
+}
+
+const char *
+bs_stop_reason(void)
+{
+    switch (stop_signal) {
+    case SIGTERM:
+        return "SIGTERM";
+    case SIGINT:
+        return "SIGINT";
+    default:
+        return bs_stop_wanted() ? "time limit" : NULL;
+    }
+}
