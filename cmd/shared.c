@@ -79,7 +79,7 @@ bs_std_open(struct bs_out *out, struct bs_writer **w, const struct bs_std *std)
 
     if (bs_out_open(out, std->output, &e) < 0)
         bs_die_err(&e, NULL);
-    if (unfinished == NULL && atexit(abandon_unfinished) == 0)
+    if (atexit(abandon_unfinished) == 0)
         unfinished = out;
     if (isatty(out->fd) == 1)
         bs_die(BS_EX_USAGE, "records are not written to a terminal; "
@@ -122,5 +122,6 @@ bs_std_close(struct bs_out *out, struct bs_writer *w, int status)
         bs_die_err(&e, "cannot write '%s'", out->name);
     if (bs_out_commit(out, &e) < 0)
         bs_die_err(&e, NULL);
+    unfinished = NULL;
     return status;
 }

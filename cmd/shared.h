@@ -82,8 +82,8 @@ bool bs_std_mine(const struct bs_std *std, const char *key);
 
 /*
  * Open the output and a writer on it; dies on failure.  Refuses to write
- * records to a terminal (64).  *out must outlive the process: if that ends
- * before bs_std_close, the temporary file is removed.
+ * records to a terminal (64).  If the process ends before bs_std_close
+ * (which *out must outlive), the temporary file is removed.  One at a time.
  */
 void bs_std_open(struct bs_out *out, struct bs_writer **w,
                  const struct bs_std *std);
