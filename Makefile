@@ -55,7 +55,7 @@ TEST_DEBS  := perl mandoc bsdextrautils zstd python3-numpy zsh fish
 
 REQUIRED := libzstd libxxhash libarchive libjpeg nettle
 MISSING  :=
-ifneq ($(filter-out clean deps help uninstall format,$(or $(MAKECMDGOALS),all)),)
+ifneq ($(filter-out clean deps deps-test help uninstall format,$(or $(MAKECMDGOALS),all)),)
 MISSING := $(shell for lib in $(REQUIRED); do $(PKG_CONFIG) --exists $$lib 2>/dev/null || echo $$lib; done)
 ifeq ($(MISSING),)
 LIBS   := $(REQUIRED)

@@ -23,8 +23,25 @@ lint:
 	$(Q)for f in cmd/bs-*.c; do n=$$(wc -l <$$f); test $$n -le 200 || { echo "lint: $$f has $$n lines, 200 at most" >&2; exit 1; }; done
 	$(Q)git ls-files | sed 's|.*/||' | grep -E '\.[ch]$$' | sort | uniq -d | { ! grep .; } || { echo 'lint: base names are unique in the tree' >&2; exit 1; }
 
+# ---- fuzzing ---------------------------------------------------------------
+
+FUZZ         ?= $(fuzz_SRC:tests/fuzz/fuzz-%.c=%)
+FUZZ_SECONDS ?= 600
+FUZZ_FLAGS   := CC=clang BUILD=build/fuzz SAN=fuzzer-no-link$(comma)address$(comma)undefined
+
+## fuzz: search with libFuzzer (FUZZ='stream json', FUZZ_SECONDS=600 each)
+fuzz:
+	$(Q)$(MAKE) $(FUZZ_FLAGS) build/fuzz/libbs.a $(FUZZ:%=build/fuzz/tests/fuzz/fuzz-%.o)
+	$(Q)for name in $(FUZZ); do \
+	   clang -fsanitize=fuzzer,address,undefined -o build/fuzz/$$name build/fuzz/tests/fuzz/fuzz-$$name.o \
+	      build/fuzz/libbs.a $(bs_LIBS) && mkdir -p build/fuzz/corpus/$$name && \
+	   build/fuzz/$$name -max_total_time=$(FUZZ_SECONDS) -timeout=20 -rss_limit_mb=4096 -print_final_stats=1 \
+	      -artifact_prefix=build/fuzz/$$name- build/fuzz/corpus/$$name tests/fuzz/corpus/$$name || exit 1; done
+
+-include tests/bench/rules.mk tests/parity/rules.mk
+
 ## format: clang-format every C file in place
 format:
 	clang-format -i $(SOURCES)
 
-.PHONY: lint format
+.PHONY: lint format fuzz
