@@ -1,11 +1,11 @@
 /*
  * image.h - encoded images to 8-bit RGB and back.
  *
- * JPEG by libjpeg-turbo; PNG by libpng and WebP by libwebp where the build found
- * them.  The result is, byte for byte, what Pillow's Image.open(f).convert("RGB")
- * gives: grey is replicated, alpha dropped, palettes looked up, CMYK and YCCK
- * converted as Pillow does, 16-bit reduced as Pillow does, EXIF orientation
- * ignored.
+ * JPEG by libjpeg-turbo; PNG by libpng and WebP by libwebp where the build
+ * found them.  The result is, byte for byte, what Pillow's
+ * Image.open(f).convert("RGB") gives: grey is replicated, alpha dropped,
+ * palettes looked up, CMYK and YCCK converted as Pillow does, 16-bit reduced as
+ * Pillow does, EXIF orientation ignored.
  *
  * Hostile input: the header is read first and held against the limits before
  * any memory is taken; JPEG scans, PNG chunks and decoder memory are bounded.
@@ -82,7 +82,8 @@ void bs_image_release(struct bs_image *img);
 int bs_image_encode_jpeg(const struct bs_image *img, int quality,
                          struct bs_buf *out, struct bs_err *e) BS_CHECKED;
 
-/* Versions of the libraries, for --version: "libjpeg-turbo 2.1.5, ..." */
-const char *bs_image_libraries(void);
+/* Versions of the libraries, for --version: "libjpeg-turbo 2.1.5, ...", cut to
+ * `room` bytes as snprintf cuts; 128 are enough. */
+void bs_image_libraries(char *out, size_t room);
 
 #endif
