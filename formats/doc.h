@@ -23,15 +23,20 @@ enum {
     BS_DOC_TENSORS_MAX = 256 /* in a document of a stream */
 };
 
-/* What a reader accepts; the two presets are those of the stream's man page. */
+/* What a reader accepts; the first two presets are those of bs-stream(5). */
 struct bs_doc_limits {
     size_t json_bytes;
     size_t bytes; /* the whole document */
     size_t tensors;
+    size_t name_bytes; /* of a tensor's name */
+    size_t metas;      /* metadata entries */
+    size_t align;      /* of the tensor data, from the document's start */
 };
 extern const struct bs_doc_limits bs_doc_limits_record; /* 1 MiB JSON, 1 GiB */
 extern const struct bs_doc_limits bs_doc_limits_head;   /* 16 MiB JSON */
-extern const struct bs_doc_limits bs_doc_limits_file;   /* 100 MB, unlimited */
+/* A model: 100 MB JSON, any size.  Its tensors may lie at any address: data of
+ * a foreign file must not be read through a pointer to its type. */
+extern const struct bs_doc_limits bs_doc_limits_file;
 
 struct bs_tensor {
     const char *name;
@@ -57,9 +62,9 @@ struct bs_doc {
 
 /*
  * Length in bytes of the document at the start of `data`, of which len bytes
- * are there: *need is the whole length, or, where the length cannot be told yet,
- * how many bytes must be there to tell more.  Returns 1 if *need is the whole
- * length, 0 if not yet, < 0 for a document that is wrong or too large.
+ * are there: *need is the whole length, or, where the length cannot be told
+ * yet, how many bytes must be there to tell more.  Returns 1 if *need is the
+ * whole length, 0 if not yet, < 0 for a document that is wrong or too large.
  */
 int bs_doc_measure(const uint8_t *data, size_t len,
                    const struct bs_doc_limits *limits, size_t *need,
@@ -74,12 +79,19 @@ int bs_doc_parse(struct bs_doc *doc, const uint8_t *data, size_t len,
                  const struct bs_doc_limits *limits,
                  struct bs_err *e) BS_CHECKED;
 
-/* Build: set (replace) a metadata value; value NULL removes it. */
+/* The same for the document at the start of the len bytes: *used receives its
+ * length.  One that needs more than len bytes is an error. */
+int bs_doc_parse_prefix(struct bs_doc *doc, const uint8_t *data, size_t len,
+                        size_t *used, const struct bs_doc_limits *limits,
+                        struct bs_err *e) BS_CHECKED;
+
+/* Build (a parsed document may be changed, too): set (replace) a metadata
+ * value; value NULL removes it. */
 int bs_doc_set(struct bs_doc *doc, const char *name, const char *value,
                struct bs_err *e) BS_CHECKED;
 int bs_doc_setf(struct bs_doc *doc, const char *name, struct bs_err *e,
                 const char *fmt, ...) BS_CHECKED BS_PRINTF(4, 5);
-/* Build: add a tensor, or replace one of the same name; its data is borrowed. */
+/* Build: add a tensor, or replace one of the same name; data is borrowed. */
 int bs_doc_put(struct bs_doc *doc, const char *name, enum bs_dtype dtype,
                unsigned rank, const uint64_t *shape, const void *data,
                struct bs_err *e) BS_CHECKED;

@@ -5,7 +5,8 @@
  * a head, records and an end that proves count and content.  A reader thread
  * decompresses ahead; a writer thread compresses and writes behind.
  *
- * Ownership: what bs_reader_next lends is valid until the next call.
+ * Ownership: what bs_reader_next lends is valid until the next call; names are
+ * the caller's and must outlive the reader or writer.
  */
 #ifndef BS_FORMATS_STREAM_H
 #define BS_FORMATS_STREAM_H
@@ -46,11 +47,19 @@ int bs_reader_open(struct bs_reader **out, int fd, const char *name,
                    unsigned flags, size_t max_frame,
                    struct bs_err *e) BS_CHECKED;
 
+/* The same where `len` bytes were already read from fd, to look at them: they
+ * are copied and come first. */
+int bs_reader_open_after(struct bs_reader **out, int fd, const char *name,
+                         unsigned flags, size_t max_frame, const void *seen,
+                         size_t len, struct bs_err *e) BS_CHECKED;
+
 /*
  * The next document: an enum bs_item with *doc lent, or < 0.  Errors read
- * "record 12: checksum mismatch".  A segment whose end says partial is, without
- * BS_READER_PARTIAL, -BS_EX_TEMPFAIL.  After an error the same error comes
- * again.  Tensor data is aligned to BS_ALIGN.
+ * "record 12: checksum mismatch": the command puts "cannot read 'NAME': "
+ * before it.  A segment whose end says partial is, without BS_READER_PARTIAL,
+ * -BS_EX_TEMPFAIL.  After an error the same error comes again.  Tensor data is
+ * aligned to BS_ALIGN where the first tensor starts, and to the element's size
+ * everywhere.
  */
 int bs_reader_next(struct bs_reader *r, const struct bs_doc **doc) BS_CHECKED;
 
@@ -60,14 +69,15 @@ uint64_t bs_reader_hash(const struct bs_reader *r);    /* after BS_ITEM_END */
 /* The raw bytes of the document lent last, for copying it unchanged. */
 const uint8_t *bs_reader_bytes(const struct bs_reader *r, size_t *len);
 const struct bs_err *bs_reader_error(const struct bs_reader *r);
+const char *bs_reader_name(const struct bs_reader *r);
 void bs_reader_close(struct bs_reader *r);
 
 /* ---- writing ------------------------------------------------------------- */
 
 struct bs_writer;
 
-/* Write to descriptor fd, which stays the caller's.  level: of zstd, or
- * BS_LEVEL_AUTO. */
+/* Write to descriptor fd, which stays the caller's.  level: of zstd, 0 for
+ * stored, or BS_LEVEL_AUTO; one that zstd does not have is -BS_EX_USAGE. */
 int bs_writer_open(struct bs_writer **out, int fd, const char *name, int level,
                    struct bs_err *e) BS_CHECKED;
 
@@ -92,7 +102,10 @@ int bs_writer_raw(struct bs_writer *w, const uint8_t *bytes,
 int bs_writer_end(struct bs_writer *w, struct bs_doc *end,
                   uint64_t *hash) BS_CHECKED;
 
+/* Errors of writing read "No space left on device": the command puts "cannot
+ * write 'NAME': " before it. */
 const struct bs_err *bs_writer_error(const struct bs_writer *w);
+const char *bs_writer_name(const struct bs_writer *w);
 
 /*
  * Wait until everything is written and free the writer: 0, or the error, which
@@ -101,7 +114,7 @@ const struct bs_err *bs_writer_error(const struct bs_writer *w);
  */
 int bs_writer_close(struct bs_writer *w, struct bs_err *e) BS_CHECKED;
 
-/* ---- provenance ----------------------------------------------------------- */
+/* ---- provenance --------------------------------------------------------- */
 
 /*
  * Add to `head` the entry of `parent` (the head of an input segment, with its
