@@ -29,7 +29,8 @@ static const uint8_t magic[BS_NPY_MAGIC] = {0x93, 'N', 'U', 'M', 'P', 'Y'};
 bool
 bs_npy_sniff(const uint8_t *data, size_t len)
 {
-    return memcmp(data, magic, len < sizeof magic ? len : sizeof magic) == 0;
+    return len == 0 ||
+           memcmp(data, magic, len < sizeof magic ? len : sizeof magic) == 0;
 }
 
 int

@@ -11,7 +11,7 @@
 
 #include "formats/digest.h"
 #include "formats/json.h"
-#include "formats/keys.h"
+#include "formats/keyset.h"
 #include "formats/npy.h"
 #include "formats/stream.h"
 
@@ -39,7 +39,7 @@ struct bs_wds {
     struct bs_buf part[PARTS_MAX];  /* contents that doc borrows */
     struct bs_doc inner[PARTS_MAX]; /* parsed safetensors members */
     size_t parts;
-    struct bs_keys seen;
+    struct bs_keyset seen;
 };
 
 /* ---- names ----------------------------------------------------------------
@@ -62,14 +62,13 @@ bs_wds_key(const char *name, size_t len, char key[BS_WDS_KEY_SIZE])
             continue;
         }
         same = false;
-        /* one '_' a character: not for the bytes that continue it */
-        if (c != '/' && (c & 0xc0) != 0x80)
+        if (c != '/')
             key[n++] = '_';
     }
     if (n == BS_WDS_KEY_SIZE) {
         bs_hex64(bs_xxh64(name, len, 0), hash);
         n = BS_WDS_KEY_SIZE - 1;
-        key[n - HASH_CHARS - 1] = '_';
+        key[n - HASH_CHARS - 1] = '-';
         memcpy(key + n - HASH_CHARS, hash, HASH_CHARS);
         same = false;
     }
@@ -413,7 +412,7 @@ begin(struct bs_wds *w, const char *name, size_t len, struct bs_err *e)
         return bs_err_memory(e, "member's name", len);
     memcpy(w->origin, name, len);
     w->origin[len] = '\0';
-    r = bs_keys_add(&w->seen, w->key, 0, e);
+    r = bs_keyset_add(&w->seen, w->key, 0, e);
     if (r == 0)
         r = bs_err_set(e, BS_EX_DATA,
                        "the record '%s' was already complete: its members "
@@ -450,7 +449,7 @@ take_head(struct bs_wds *w, struct bs_err *e)
     if (w->segment == INSIDE)
         return bs_err_set(e, BS_EX_DATA, "the segment before has no end");
     w->segment = INSIDE;
-    bs_keys_release(&w->seen);
+    bs_keyset_release(&w->seen);
     return load_control(w, "bs.stream", e);
 }
 
@@ -460,7 +459,7 @@ take_end(struct bs_wds *w, struct bs_err *e)
     if (w->segment == OUTSIDE)
         return bs_err_set(e, BS_EX_DATA, "end of a segment without a head");
     w->segment = OUTSIDE;
-    bs_keys_release(&w->seen);
+    bs_keyset_release(&w->seen);
     return load_control(w, "bs.end", e);
 }
 
@@ -583,7 +582,7 @@ bs_wds_close(struct bs_wds *w)
     clear(w);
     for (i = 0; i < PARTS_MAX; i++)
         bs_buf_release(&w->part[i]);
-    bs_keys_release(&w->seen);
+    bs_keyset_release(&w->seen);
     bs_free(w->origin);
     bs_archive_close(w->archive);
     bs_free(w);

@@ -26,8 +26,8 @@
 enum { BS_WDS_KEY_SIZE = 201 }; /* a key and its NUL */
 
 /*
- * The key for a name from outside: bytes that a key cannot have become '_' (one
- * a character), empty components go, what is too long is cut and gets its hash.
+ * The key for a name from outside: a byte that a key cannot have becomes '_',
+ * empty components go, what is too long is cut and ends in its hash.
  * False if the name had to be changed.
  */
 bool bs_wds_key(const char *name, size_t len, char key[BS_WDS_KEY_SIZE]);

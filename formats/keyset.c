@@ -1,20 +1,21 @@
 /*
- * keys.c - see keys.h.  Open addressing with linear probing, at most half full.
+ * keyset.c - see keyset.h.  Open addressing with linear probing, at most half
+ * full.
  */
-#include "formats/keys.h"
+#include "formats/keyset.h"
 
 #include "formats/digest.h"
 
 enum { ROOM_LEAST = 64 };
 
-struct bs_key_slot {
+struct bs_keyset_slot {
     uint64_t hash, number;
     size_t at; /* of the key in `text`, plus 1; 0: free */
 };
 
 /* The key's slot, or the free one where it would go. */
-static struct bs_key_slot *
-probe(const struct bs_keys *k, const char *key, uint64_t hash)
+static struct bs_keyset_slot *
+probe(const struct bs_keyset *k, const char *key, uint64_t hash)
 {
     size_t i = hash & (k->room - 1);
 
@@ -26,10 +27,10 @@ probe(const struct bs_keys *k, const char *key, uint64_t hash)
 }
 
 static int
-grow(struct bs_keys *k, struct bs_err *e)
+grow(struct bs_keyset *k, struct bs_err *e)
 {
     size_t room = k->room > 0 ? k->room * 2 : ROOM_LEAST, i, j;
-    struct bs_key_slot *slot = bs_alloc_array(room, sizeof *slot);
+    struct bs_keyset_slot *slot = bs_alloc_array(room, sizeof *slot);
 
     if (slot == NULL)
         return bs_err_memory(e, "keys", room * sizeof *slot);
@@ -47,11 +48,11 @@ grow(struct bs_keys *k, struct bs_err *e)
 }
 
 int
-bs_keys_add(struct bs_keys *k, const char *key, uint64_t number,
-            struct bs_err *e)
+bs_keyset_add(struct bs_keyset *k, const char *key, uint64_t number,
+              struct bs_err *e)
 {
     uint64_t hash = bs_xxh64(key, strlen(key), 0);
-    struct bs_key_slot *s;
+    struct bs_keyset_slot *s;
     size_t at;
     int r;
 
@@ -67,15 +68,15 @@ bs_keys_add(struct bs_keys *k, const char *key, uint64_t number,
     r = bs_buf_add(&k->text, key, strlen(key) + 1, e);
     if (r < 0)
         return r;
-    *s = (struct bs_key_slot){hash, number, at};
+    *s = (struct bs_keyset_slot){hash, number, at};
     k->count++;
     return 1;
 }
 
 bool
-bs_keys_find(const struct bs_keys *k, const char *key, uint64_t *number)
+bs_keyset_find(const struct bs_keyset *k, const char *key, uint64_t *number)
 {
-    const struct bs_key_slot *s;
+    const struct bs_keyset_slot *s;
 
     if (k->count == 0)
         return false;
@@ -86,9 +87,9 @@ bs_keys_find(const struct bs_keys *k, const char *key, uint64_t *number)
 }
 
 void
-bs_keys_release(struct bs_keys *k)
+bs_keyset_release(struct bs_keyset *k)
 {
     bs_free(k->slot);
     bs_buf_release(&k->text);
-    *k = (struct bs_keys){0};
+    *k = (struct bs_keyset){0};
 }
