@@ -104,9 +104,10 @@ store(struct bs_packer *p, int fd, const uint8_t *data, size_t len,
     do {
         n = len - at < RAW_BLOCK ? len - at : RAW_BLOCK;
         put_little(p, (uint64_t)n << 3 | (at + n == len), 3);
-        bs_xxh64_add(&sum, data + at, n);
-        if (n > 0)
+        if (n > 0) {
+            bs_xxh64_add(&sum, data + at, n);
             memcpy(p->out.data + p->out.len, data + at, n);
+        }
         p->out.len += n;
         at += n;
         if (STAGE - p->out.len < RAW_BLOCK + 16 && drain(p, fd, e) < 0)
