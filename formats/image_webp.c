@@ -58,6 +58,9 @@ read_frame(const WebPIterator *frame, struct bs_image *img, struct bs_err *e)
     config.output.u.RGBA.size = stride * img->height - start;
     code = WebPDecode(frame->fragment.bytes, frame->fragment.size, &config);
     WebPFreeDecBuffer(&config.output);
+    /* The file is whole: data that end early are damaged. */
+    if (code == VP8_STATUS_NOT_ENOUGH_DATA || code == VP8_STATUS_SUSPENDED)
+        code = VP8_STATUS_BITSTREAM_ERROR;
     return code == VP8_STATUS_OK ? BS_IMAGE_OK : fail_status(code, e);
 }
 
