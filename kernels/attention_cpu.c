@@ -1,0 +1,341 @@
+/*
+ * attention_cpu.c - softmax(q k^T / sqrt(dim)) v without a tokens x tokens
+ * matrix.
+ *
+ * A chunk of work is a run of blocks of queries of one head.  Its keys and
+ * values are packed like weights of a gemm; then each block of queries goes
+ * over blocks of keys: scores, their running softmax, and the weighted sum of
+ * the values, all in scratch memory that fits the second-level cache.  The
+ * blocks of keys depend on `tokens` alone.  Scores are base-2 logarithms: the
+ * factor log2 e is in the scale of the queries.
+ */
+#include "kernels/cpu.h"
+
+#include "common/mem.h"
+
+#include <float.h>
+#include <math.h>
+
+#define TILES 8        /* of queries in a block */
+#define BLOCK_KEYS 512 /* at most */
+
+struct job {
+    struct bs_cpu *c;
+    const struct bs_dev_attention *a;
+    bool pairs; /* products in bf16 */
+    float scale;
+    size_t block_keys;           /* a multiple of nr */
+    size_t queries;              /* of a block */
+    size_t blocks;               /* of queries, in a head */
+    size_t run, runs;            /* blocks of a chunk; chunks of a head */
+    size_t key_panels, v_panels; /* of nr keys; of nr columns */
+};
+
+/* A thread's scratch; the 16-bit ones only for `pairs`. */
+struct room {
+    float *keys;                 /* [key_panels][dim][nr] */
+    float *values;               /* [v_panels][tokens][nr] */
+    float *query;                /* [queries][dim], scaled */
+    float *scores;               /* [block_keys / nr][queries][nr] */
+    float *prob;                 /* [queries][block_keys] */
+    float *sums;                 /* [v_panels][queries][nr] */
+    float *max, *total, *shrink; /* [queries] */
+    uint16_t *keys16, *values16, *query16, *prob16;
+};
+
+static size_t
+divide_up(size_t n, size_t by)
+{
+    return n / by + (n % by != 0);
+}
+
+static size_t
+even(size_t n)
+{
+    return n + n % 2;
+}
+
+/* Takes parts from a block of memory, or, where `base` is NULL, only counts. */
+struct bump {
+    char *base;
+    size_t used;
+    bool overflow;
+};
+
+static void *
+take(struct bump *b, size_t rows, size_t cols, size_t size)
+{
+    char *p = b->base != NULL ? b->base + b->used : NULL;
+    size_t n;
+
+    if (!bs_mul(rows, cols, &n) || !bs_mul(n, size, &n) ||
+        !bs_add(n, BS_ALIGN - 1, &n) ||
+        !bs_add(b->used, n / BS_ALIGN * BS_ALIGN, &b->used))
+        b->overflow = true;
+    return p;
+}
+
+static void
+lay_out(const struct job *job, struct room *room, struct bump *b)
+{
+    size_t nr = job->c->isa->nr, dim = job->a->dim, tokens = job->a->tokens;
+    size_t q = job->queries, keys = job->key_panels * nr;
+    size_t columns = job->v_panels * nr, full = sizeof(float);
+    size_t half = job->pairs ? sizeof(uint16_t) : 0;
+
+    room->keys = take(b, keys, dim, full);
+    room->values = take(b, tokens, columns, full);
+    room->query = take(b, q, dim, full);
+    room->scores = take(b, q, job->block_keys, full);
+    room->prob = take(b, q, job->block_keys, full);
+    room->sums = take(b, q, columns, full);
+    room->max = take(b, q, 1, full);
+    room->total = take(b, q, 1, full);
+    room->shrink = take(b, q, 1, full);
+    room->keys16 = take(b, keys, even(dim), half);
+    room->values16 = take(b, even(tokens), columns, half);
+    room->query16 = take(b, q, even(dim), half);
+    room->prob16 = take(b, q, job->block_keys, half);
+}
+
+/* Values as the weight [columns, tokens] of the second product. */
+static void
+pack_values(const struct job *job, const struct room *room, const float *v,
+            size_t ld)
+{
+    size_t nr = job->c->isa->nr, dim = job->a->dim, t, p;
+
+    for (p = 0; p < job->v_panels; p++) {
+        size_t cols = dim - p * nr < nr ? dim - p * nr : nr;
+        float *out = room->values + p * job->a->tokens * nr;
+
+        for (t = 0; t < job->a->tokens; t++, out += nr) {
+            memcpy(out, v + t * ld + p * nr, cols * sizeof *out);
+            memset(out + cols, 0, (nr - cols) * sizeof *out);
+        }
+    }
+}
+
+static void
+pack_head(const struct job *job, const struct room *room, const float *q,
+          size_t ld)
+{
+    const struct bs_dev_attention *a = job->a;
+    const struct bs_isa *isa = job->c->isa;
+    size_t width = a->heads * a->dim, nr = isa->nr, p;
+
+    isa->pack(room->keys, q + width, ld, a->tokens, a->dim);
+    pack_values(job, room, q + 2 * width, ld);
+    if (!job->pairs)
+        return;
+    for (p = 0; p < job->key_panels; p++)
+        bs_cpu_pack_pairs(room->keys16 + p * even(a->dim) * nr,
+                          room->keys + p * a->dim * nr, a->dim, nr);
+    for (p = 0; p < job->v_panels; p++)
+        bs_cpu_pack_pairs(room->values16 + p * even(a->tokens) * nr,
+                          room->values + p * a->tokens * nr, a->tokens, nr);
+}
+
+/* Rows of f32, `ld` apart, to bf16, an even number a row. */
+static void
+narrow_rows(const struct bs_isa *isa, uint16_t *out, const float *in, size_t ld,
+            size_t rows, size_t cols)
+{
+    size_t i;
+
+    for (i = 0; i < rows; i++, in += ld, out += even(cols)) {
+        isa->narrow(out, in, cols);
+        if (cols % 2 != 0)
+            out[cols] = 0;
+    }
+}
+
+static void
+take_queries(const struct job *job, const struct room *room, const float *q,
+             size_t ld, size_t rows)
+{
+    size_t dim = job->a->dim, i, j;
+
+    for (i = 0; i < rows; i++)
+        for (j = 0; j < dim; j++)
+            room->query[i * dim + j] = q[i * ld + j] * job->scale;
+    if (job->pairs)
+        narrow_rows(job->c->isa, room->query16, room->query, dim, rows, dim);
+    for (i = 0; i < rows; i++) {
+        room->max[i] = -FLT_MAX;
+        room->total[i] = 0;
+    }
+    memset(room->sums, 0,
+           job->v_panels * rows * job->c->isa->nr * sizeof(float));
+}
+
+static void
+score(const struct job *job, const struct room *room, size_t rows, size_t key,
+      size_t keys)
+{
+    const struct bs_isa *isa = job->c->isa;
+    size_t nr = isa->nr, dim = job->a->dim, p;
+
+    for (p = 0; p < divide_up(keys, nr); p++) {
+        float *out = room->scores + p * rows * nr;
+        size_t panel = key / nr + p;
+
+        if (job->pairs)
+            isa->gemm_bf16(room->query16, even(dim),
+                           room->keys16 + panel * even(dim) * nr, even(dim),
+                           out, rows, true);
+        else
+            isa->gemm(room->query, dim, room->keys + panel * dim * nr, dim, out,
+                      rows, true);
+    }
+}
+
+/* What was summed before shrinks to the new maximum. */
+static void
+shrink_sums(const struct job *job, const struct room *room, size_t rows)
+{
+    size_t nr = job->c->isa->nr, p, i, j;
+
+    for (p = 0; p < job->v_panels; p++)
+        for (i = 0; i < rows; i++) {
+            float *row = room->sums + (p * rows + i) * nr;
+
+            if (room->shrink[i] == 1)
+                continue;
+            for (j = 0; j < nr; j++)
+                row[j] *= room->shrink[i];
+        }
+}
+
+static void
+weigh(const struct job *job, const struct room *room, size_t rows, size_t key,
+      size_t keys)
+{
+    const struct bs_isa *isa = job->c->isa;
+    size_t nr = isa->nr, tokens = job->a->tokens, p, i;
+
+    for (i = 0; i < rows; i++)
+        room->shrink[i] = isa->softmax(room->prob + i * job->block_keys,
+                                       room->scores + i * nr, rows * nr, keys,
+                                       &room->max[i], &room->total[i]);
+    if (key > 0)
+        shrink_sums(job, room, rows);
+    if (job->pairs)
+        narrow_rows(isa, room->prob16, room->prob, job->block_keys, rows, keys);
+    for (p = 0; p < job->v_panels; p++) {
+        float *out = room->sums + p * rows * nr;
+
+        if (job->pairs)
+            isa->gemm_bf16(room->prob16, even(keys),
+                           room->values16 + (p * even(tokens) + key) * nr,
+                           even(keys), out, rows, false);
+        else
+            isa->gemm(room->prob, job->block_keys,
+                      room->values + (p * tokens + key) * nr, keys, out, rows,
+                      false);
+    }
+}
+
+static void
+give_rows(const struct job *job, const struct room *room, float *out,
+          size_t rows)
+{
+    size_t nr = job->c->isa->nr, dim = job->a->dim;
+    size_t ld = job->a->heads * dim, i, p, j;
+
+    for (i = 0; i < rows; i++) {
+        float inverse = 1 / room->total[i];
+
+        for (p = 0; p < job->v_panels; p++) {
+            const float *row = room->sums + (p * rows + i) * nr;
+            size_t cols = dim - p * nr < nr ? dim - p * nr : nr;
+
+            for (j = 0; j < cols; j++)
+                out[i * ld + p * nr + j] = row[j] * inverse;
+        }
+    }
+}
+
+static void
+attention_chunk(void *arg, size_t chunk, unsigned thread)
+{
+    const struct job *job = arg;
+    const struct bs_dev_attention *a = job->a;
+    size_t head = chunk / job->runs % a->heads;
+    size_t image = chunk / job->runs / a->heads;
+    size_t width = a->heads * a->dim, block, key;
+    size_t last = (chunk % job->runs + 1) * job->run;
+    const float *q = a->qkv + image * a->tokens * 3 * width + head * a->dim;
+    float *out = a->out + image * a->tokens * width + head * a->dim;
+    struct bump bump = {job->c->scratch[thread], 0, false};
+    struct room room;
+
+    lay_out(job, &room, &bump);
+    pack_head(job, &room, q, 3 * width);
+    if (last > job->blocks)
+        last = job->blocks;
+    for (block = chunk % job->runs * job->run; block < last; block++) {
+        size_t first = block * job->queries;
+        size_t rows =
+            a->tokens - first < job->queries ? a->tokens - first : job->queries;
+
+        take_queries(job, &room, q + first * 3 * width, 3 * width, rows);
+        for (key = 0; key < a->tokens; key += job->block_keys) {
+            size_t left = a->tokens - key;
+            size_t keys = left < job->block_keys ? left : job->block_keys;
+
+            score(job, &room, rows, key, keys);
+            weigh(job, &room, rows, key, keys);
+        }
+        give_rows(job, &room, out + first * width, rows);
+    }
+}
+
+/* Blocks of keys of nearly equal size; whole heads to the threads where there
+ * are enough of them, else runs of blocks of queries. */
+static void
+plan(struct job *job)
+{
+    const struct bs_dev_attention *a = job->a;
+    size_t mr = job->c->isa->mr, nr = job->c->isa->nr;
+    size_t heads = a->batch * a->heads, threads = job->c->threads;
+    size_t blocks = divide_up(a->tokens, BLOCK_KEYS);
+
+    job->block_keys = BS_ROUND_UP(divide_up(a->tokens, blocks), nr);
+    job->queries = TILES * mr;
+    if (job->queries > a->tokens)
+        job->queries = a->tokens;
+    job->blocks = divide_up(a->tokens, job->queries);
+    job->runs = threads == 1 || heads >= 4 * threads
+                    ? 1
+                    : divide_up(4 * threads, heads);
+    job->run = divide_up(job->blocks, job->runs);
+    job->runs = divide_up(job->blocks, job->run);
+    job->key_panels = divide_up(a->tokens, nr);
+    job->v_panels = divide_up(a->dim, nr);
+}
+
+int
+bs_cpu_attention(struct bs_dev *d, const struct bs_dev_attention *a)
+{
+    struct bs_cpu *c = (struct bs_cpu *)d;
+    struct job job = {
+        .c = c,
+        .a = a,
+        .pairs = a->math == BS_MATH_BF16 && c->isa->gemm_bf16 != NULL,
+        .scale = (float)(1.4426950408889634 / sqrt((double)a->dim)),
+    };
+    struct bump bump = {NULL, 0, false};
+    struct room room;
+    int r;
+
+    plan(&job);
+    lay_out(&job, &room, &bump);
+    if (bump.overflow)
+        return bs_err_memory(&d->err, "attention", SIZE_MAX);
+    r = bs_cpu_scratch(c, bump.used);
+    if (r == 0)
+        bs_pool_run(c->pool, a->batch * a->heads * job.runs, attention_chunk,
+                    &job);
+    return r;
+}

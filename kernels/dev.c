@@ -1,0 +1,314 @@
+/*
+ * dev.c - see dev.h.  Opens a backend, and checks the ranges of every call
+ * before the backend sees it.
+ */
+#include "kernels/dev.h"
+
+#include "common/mem.h"
+#include "kernels/cpu.h"
+#include "kernels/dev_ops.h"
+
+int
+bs_dev_open(struct bs_dev **out, const char *name, unsigned threads,
+            struct bs_err *e)
+{
+    const struct bs_isa *isa;
+
+    *out = NULL;
+    if (strcmp(name, "cuda") == 0 || strncmp(name, "cuda:", 5) == 0)
+        return bs_err_set(e, BS_EX_UNAVAIL,
+                          "device '%s': built without GPU kernels", name);
+    if (strcmp(name, "auto") != 0 && strcmp(name, "cpu") != 0)
+        return bs_err_set(e, BS_EX_USAGE,
+                          "no device '%s': auto, cpu, cuda or cuda:N", name);
+    isa = bs_cpu_isa(e);
+    return isa != NULL ? bs_cpu_open(out, isa, threads, e) : -e->code;
+}
+
+void
+bs_dev_close(struct bs_dev *d)
+{
+    if (d != NULL)
+        d->ops->close(d);
+}
+
+const char *
+bs_dev_describe(const struct bs_dev *d)
+{
+    return d->describe;
+}
+
+const struct bs_err *
+bs_dev_error(const struct bs_dev *d)
+{
+    return &d->err;
+}
+
+const char *
+bs_dev_features(void)
+{
+#if defined(__x86_64__)
+    return "cpu: portable avx2 avx512 avx512bf16; no gpu";
+#else
+    return "cpu: portable; no gpu";
+#endif
+}
+
+/* ---- ranges ----------------------------------------------------------------
+ */
+
+/* The product of up to four counts, `size` bytes each; SIZE_MAX on overflow,
+ * which no memory holds. */
+static size_t
+bytes_of(size_t size, size_t a, size_t b, size_t c)
+{
+    size_t n;
+
+    if (a == 0 || b == 0 || c == 0)
+        return 0;
+    return bs_mul(a, b, &n) && bs_mul(n, c, &n) && bs_mul(n, size, &n)
+               ? n
+               : SIZE_MAX;
+}
+
+/* `rows` rows of `cols` floats, `ld` apart. */
+static size_t
+bytes_of_rows(size_t rows, size_t cols, size_t ld)
+{
+    size_t n;
+
+    if (rows == 0 || cols == 0)
+        return 0;
+    return bs_mul(rows - 1, ld, &n) && bs_add(n, cols, &n) &&
+                   bs_mul(n, sizeof(float), &n)
+               ? n
+               : SIZE_MAX;
+}
+
+static int
+check(struct bs_dev *d, const char *op, const char *what,
+      const struct bs_mem *m, size_t bytes)
+{
+    if (bytes <= m->bytes)
+        return 0;
+    return bs_err_set(&d->err, BS_EX_SOFTWARE,
+                      "%s: %s needs %zu bytes and has %zu", op, what, bytes,
+                      m->bytes);
+}
+
+/* ---- memory ----------------------------------------------------------------
+ */
+
+int
+bs_dev_alloc(struct bs_dev *d, struct bs_mem *m, size_t bytes)
+{
+    *m = (struct bs_mem){0};
+    return d->ops->alloc(d, m, bytes);
+}
+
+void
+bs_dev_free(struct bs_dev *d, struct bs_mem *m)
+{
+    if (m->p != NULL)
+        d->ops->free(d, m);
+    *m = (struct bs_mem){0};
+}
+
+static int
+check_copy(struct bs_dev *d, const char *op, const struct bs_mem *m,
+           size_t offset, size_t bytes)
+{
+    size_t end;
+
+    return check(d, op, "device memory", m,
+                 bs_add(offset, bytes, &end) ? end : SIZE_MAX);
+}
+
+int
+bs_dev_put(struct bs_dev *d, struct bs_mem *m, size_t offset, const void *host,
+           size_t bytes)
+{
+    int r = check_copy(d, "put", m, offset, bytes);
+
+    if (r < 0 || bytes == 0)
+        return r;
+    return d->ops->put(d, (char *)m->p + offset, host, bytes);
+}
+
+int
+bs_dev_get(struct bs_dev *d, void *host, const struct bs_mem *m, size_t offset,
+           size_t bytes)
+{
+    int r = check_copy(d, "get", m, offset, bytes);
+
+    if (r < 0 || bytes == 0)
+        return r;
+    return d->ops->get(d, host, (const char *)m->p + offset, bytes);
+}
+
+int
+bs_dev_sync(struct bs_dev *d)
+{
+    return d->ops->sync(d);
+}
+
+/* ---- operations ------------------------------------------------------------
+ */
+
+int
+bs_dev_weight(struct bs_dev *d, struct bs_weight **out, const void *w,
+              enum bs_dtype type, size_t n, size_t k, enum bs_math math)
+{
+    *out = NULL;
+    if (type != BS_DTYPE_F32 && type != BS_DTYPE_F16 && type != BS_DTYPE_BF16)
+        return bs_err_set(&d->err, BS_EX_SOFTWARE, "weight: type %s",
+                          bs_dtype_name(type));
+    return d->ops->weight(d, out, w, type, n, k, math);
+}
+
+void
+bs_dev_weight_free(struct bs_dev *d, struct bs_weight *w)
+{
+    if (w != NULL)
+        d->ops->weight_free(d, w);
+}
+
+int
+bs_dev_gemm(struct bs_dev *d, const struct bs_weight *w, const struct bs_mem *x,
+            size_t ldx, struct bs_mem *y, size_t ldy, size_t m,
+            const struct bs_mem *bias, enum bs_epilogue epilogue,
+            const struct bs_mem *scale)
+{
+    struct bs_dev_gemm a = {w,
+                            x->p,
+                            ldx,
+                            y->p,
+                            ldy,
+                            m,
+                            bias != NULL ? bias->p : NULL,
+                            scale != NULL ? scale->p : NULL,
+                            epilogue};
+    size_t row = bytes_of(sizeof(float), w->n, 1, 1);
+    int r;
+
+    if (m == 0 || w->n == 0)
+        return 0;
+    if (m > 1 && (ldx < w->k || ldy < w->n))
+        return bs_err_set(&d->err, BS_EX_SOFTWARE, "gemm: rows overlap");
+    r = check(d, "gemm", "x", x, bytes_of_rows(m, w->k, ldx));
+    if (r == 0)
+        r = check(d, "gemm", "y", y, bytes_of_rows(m, w->n, ldy));
+    if (r == 0 && bias != NULL)
+        r = check(d, "gemm", "bias", bias, row);
+    if (r == 0 && scale != NULL)
+        r = check(d, "gemm", "scale", scale, row);
+    return r < 0 ? r : d->ops->gemm(d, &a);
+}
+
+int
+bs_dev_attention(struct bs_dev *d, const struct bs_mem *qkv, struct bs_mem *out,
+                 size_t batch, size_t tokens, size_t heads, size_t dim,
+                 enum bs_math math)
+{
+    struct bs_dev_attention a = {qkv->p, out->p, batch, tokens,
+                                 heads,  dim,    math};
+    size_t rows = bytes_of(sizeof(float), batch, tokens, 1), bytes;
+    int r;
+
+    bytes = bytes_of(rows, heads, dim, 1);
+    if (bytes == 0)
+        return 0;
+    if (dim > 256)
+        return bs_err_set(&d->err, BS_EX_SOFTWARE,
+                          "attention: heads of %zu columns, 256 at most", dim);
+    r = check(d, "attention", "qkv", qkv, bytes_of(3, bytes, 1, 1));
+    if (r == 0)
+        r = check(d, "attention", "out", out, bytes);
+    return r < 0 ? r : d->ops->attention(d, &a);
+}
+
+int
+bs_dev_layer_norm(struct bs_dev *d, const struct bs_mem *x, struct bs_mem *y,
+                  size_t m, size_t k, const struct bs_mem *gamma,
+                  const struct bs_mem *beta, float eps)
+{
+    struct bs_dev_layer_norm a = {x->p, y->p, m, k, gamma->p, beta->p, eps};
+    size_t row = bytes_of(sizeof(float), k, 1, 1);
+    size_t bytes = bytes_of(sizeof(float), m, k, 1);
+    int r;
+
+    if (bytes == 0)
+        return 0;
+    r = check(d, "layer_norm", "x", x, bytes);
+    if (r == 0)
+        r = check(d, "layer_norm", "y", y, bytes);
+    if (r == 0)
+        r = check(d, "layer_norm", "gamma", gamma, row);
+    if (r == 0)
+        r = check(d, "layer_norm", "beta", beta, row);
+    return r < 0 ? r : d->ops->layer_norm(d, &a);
+}
+
+int
+bs_dev_swiglu(struct bs_dev *d, const struct bs_mem *x, struct bs_mem *y,
+              size_t m, size_t k)
+{
+    struct bs_dev_swiglu a = {x->p, y->p, m, k};
+    size_t bytes = bytes_of(sizeof(float), m, k, 1);
+    int r;
+
+    if (bytes == 0)
+        return 0;
+    r = check(d, "swiglu", "x", x, bytes_of(2, bytes, 1, 1));
+    if (r == 0)
+        r = check(d, "swiglu", "y", y, bytes);
+    return r < 0 ? r : d->ops->swiglu(d, &a);
+}
+
+int
+bs_dev_patchify(struct bs_dev *d, const struct bs_mem *rgb, struct bs_mem *y,
+                size_t batch, size_t height, size_t width, size_t patch,
+                const float mean[3], const float std[3])
+{
+    struct bs_dev_patchify a = {rgb->p, y->p,  batch, height,
+                                width,  patch, mean,  std};
+    size_t bytes = bytes_of(3, batch, height, width);
+    int r;
+
+    if (patch == 0 || height % patch != 0 || width % patch != 0)
+        return bs_err_set(&d->err, BS_EX_SOFTWARE,
+                          "patchify: %zu x %zu pixels in patches of %zu", width,
+                          height, patch);
+    if (bytes == 0)
+        return 0;
+    r = check(d, "patchify", "rgb", rgb, bytes);
+    if (r == 0)
+        r = check(d, "patchify", "y", y, bytes_of(sizeof(float), bytes, 1, 1));
+    return r < 0 ? r : d->ops->patchify(d, &a);
+}
+
+int
+bs_dev_assemble(struct bs_dev *d, const struct bs_mem *patches,
+                const struct bs_mem *lead, const struct bs_mem *pos,
+                struct bs_mem *y, size_t batch, size_t n, size_t prefix,
+                size_t k)
+{
+    struct bs_dev_assemble a = {patches->p, lead->p, pos->p, y->p,
+                                batch,      n,       prefix, k};
+    size_t tokens, row = bytes_of(sizeof(float), k, 1, 1);
+    int r;
+
+    if (!bs_add(prefix, n, &tokens))
+        tokens = SIZE_MAX;
+    if (bytes_of(row, batch, tokens, 1) == 0)
+        return 0;
+    r = check(d, "assemble", "y", y, bytes_of(row, batch, tokens, 1));
+    if (r == 0)
+        r = check(d, "assemble", "patches", patches,
+                  bytes_of(row, batch, n, 1));
+    if (r == 0)
+        r = check(d, "assemble", "lead", lead, bytes_of(row, prefix, 1, 1));
+    if (r == 0)
+        r = check(d, "assemble", "pos", pos, bytes_of(row, n, 1, 1));
+    return r < 0 ? r : d->ops->assemble(d, &a);
+}

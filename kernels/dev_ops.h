@@ -1,0 +1,87 @@
+/*
+ * dev_ops.h - one backend's table of operations.  Private to kernels/.
+ *
+ * dev.c has checked every range and product before it calls these, and none is
+ * called for an empty result.
+ */
+#ifndef BS_KERNELS_DEV_OPS_H
+#define BS_KERNELS_DEV_OPS_H
+
+#include "kernels/dev.h"
+
+/* The part of a packed weight that every backend has; theirs begins with it. */
+struct bs_weight {
+    size_t n, k;
+};
+
+struct bs_dev_gemm {
+    const struct bs_weight *w;
+    const float *x;
+    size_t ldx;
+    float *y;
+    size_t ldy;
+    size_t m;
+    const float *bias, *scale;
+    enum bs_epilogue epilogue;
+};
+
+struct bs_dev_attention {
+    const float *qkv;
+    float *out;
+    size_t batch, tokens, heads, dim;
+    enum bs_math math;
+};
+
+struct bs_dev_layer_norm {
+    const float *x;
+    float *y;
+    size_t m, k;
+    const float *gamma, *beta;
+    float eps;
+};
+
+struct bs_dev_swiglu {
+    const float *x;
+    float *y;
+    size_t m, k;
+};
+
+struct bs_dev_patchify {
+    const uint8_t *rgb;
+    float *y;
+    size_t batch, height, width, patch;
+    const float *mean, *std;
+};
+
+struct bs_dev_assemble {
+    const float *patches, *lead, *pos;
+    float *y;
+    size_t batch, n, prefix, k;
+};
+
+struct bs_dev_ops {
+    void (*close)(struct bs_dev *d);
+    int (*alloc)(struct bs_dev *d, struct bs_mem *m, size_t bytes);
+    void (*free)(struct bs_dev *d, struct bs_mem *m);
+    int (*put)(struct bs_dev *d, void *to, const void *host, size_t bytes);
+    int (*get)(struct bs_dev *d, void *host, const void *from, size_t bytes);
+    int (*sync)(struct bs_dev *d);
+    int (*weight)(struct bs_dev *d, struct bs_weight **out, const void *w,
+                  enum bs_dtype type, size_t n, size_t k, enum bs_math math);
+    void (*weight_free)(struct bs_dev *d, struct bs_weight *w);
+    int (*gemm)(struct bs_dev *d, const struct bs_dev_gemm *a);
+    int (*attention)(struct bs_dev *d, const struct bs_dev_attention *a);
+    int (*layer_norm)(struct bs_dev *d, const struct bs_dev_layer_norm *a);
+    int (*swiglu)(struct bs_dev *d, const struct bs_dev_swiglu *a);
+    int (*patchify)(struct bs_dev *d, const struct bs_dev_patchify *a);
+    int (*assemble)(struct bs_dev *d, const struct bs_dev_assemble *a);
+};
+
+/* What every backend's device begins with. */
+struct bs_dev {
+    const struct bs_dev_ops *ops;
+    struct bs_err err;
+    char describe[100];
+};
+
+#endif

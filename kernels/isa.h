@@ -1,0 +1,73 @@
+/*
+ * isa.h - what the CPU device needs from one instruction set: the inner loops.
+ *
+ * Every instruction set is the same template, kernels/isa_body.h, compiled in
+ * an object of its own (isa_<name>.c) that only its table leads to.  Loops
+ * over blocks, threads and memory are above, in portable C (cpu_<op>.c).
+ * Private to kernels/ and its tests.
+ */
+#ifndef BS_KERNELS_ISA_H
+#define BS_KERNELS_ISA_H
+
+#include "common/bs.h"
+
+/* What is done to the sums of a gemm: y = epilogue(c + bias). */
+struct bs_isa_epilogue {
+    const float *bias;  /* or NULL */
+    const float *scale; /* of the residual, or NULL */
+    int kind;           /* enum bs_epilogue */
+};
+
+struct bs_isa {
+    const char *name;
+    size_t mr; /* rows of a tile */
+    size_t nr; /* columns of a tile, the width of a packed panel */
+
+    /*
+     * c[i][j] (+)= sum over k of a[i][k] b[k][j] for `rows` rows and the nr
+     * columns of a panel; c is dense, rows of nr; written if `first`, added to
+     * if not.
+     */
+    void (*gemm)(const float *a, size_t lda, const float *b, size_t k, float *c,
+                 size_t rows, bool first);
+    /* The same in bf16, or NULL: k is even, b is [k / 2][nr][2]. */
+    void (*gemm_bf16)(const uint16_t *a, size_t lda, const uint16_t *b,
+                      size_t k, float *c, size_t rows, bool first);
+    /* bf16 values to f32 and back; n is a multiple of nr for widen. */
+    void (*widen)(float *out, const uint16_t *in, size_t n);
+    void (*narrow)(uint16_t *out, const float *in, size_t n);
+
+    /* Rows of c, which lies in panels `panel` floats apart, to rows of y:
+     * columns col..col+cols-1 of bias and scale. */
+    void (*epilogue)(const struct bs_isa_epilogue *epi, size_t col,
+                     const float *c, size_t panel, float *y, size_t ldy,
+                     size_t rows, size_t cols);
+
+    /* Panels of nr columns from w^T: out[j / nr][i][j % nr] = w[j * ldw + i]
+     * for n columns j and k rows i, zero where j >= n. */
+    void (*pack)(float *out, const float *w, size_t ldw, size_t n, size_t k);
+
+    /*
+     * One row of scores in base-2 logarithms, in panels `panel` floats apart,
+     * becomes s[j] = 2^(x[j] - max) in place of a dense row; *max and *sum go
+     * from the keys before to those and these.  Returns the factor by which
+     * what was summed before shrinks.
+     */
+    float (*softmax)(float *s, const float *x, size_t panel, size_t n,
+                     float *max, float *sum);
+
+    /* y = (x - mean) / sqrt(var + eps) * gamma + beta, one row. */
+    void (*layer_norm)(float *y, const float *x, size_t k, const float *gamma,
+                       const float *beta, float eps);
+    /* y = silu(gate) * up. */
+    void (*swiglu)(float *y, const float *gate, const float *up, size_t k);
+};
+
+extern const struct bs_isa bs_isa_portable;
+#if defined(__x86_64__)
+extern const struct bs_isa bs_isa_avx2;
+extern const struct bs_isa bs_isa_avx512;
+extern const struct bs_isa bs_isa_avx512bf16;
+#endif
+
+#endif

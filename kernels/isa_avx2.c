@@ -1,0 +1,16 @@
+/*
+ * isa_avx2.c - the inner loops for AVX2 with FMA: 12 accumulators, 2 weights
+ * and a broadcast of the 16 registers.
+ */
+#include "kernels/isa.h"
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+
+#define ISA_NAME avx2
+#define VW 8
+#define MR 6
+#define NV 2
+#define MAX_OF(a, b) ((V)_mm256_max_ps((__m256)(a), (__m256)(b)))
+#include "kernels/isa_body.h"
+#endif

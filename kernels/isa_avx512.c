@@ -1,0 +1,16 @@
+/*
+ * isa_avx512.c - the inner loops for AVX-512: 24 accumulators, 2 weights and a
+ * broadcast of the 32 registers.
+ */
+#include "kernels/isa.h"
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+
+#define ISA_NAME avx512
+#define VW 16
+#define MR 12
+#define NV 2
+#define MAX_OF(a, b) ((V)_mm512_max_ps((__m512)(a), (__m512)(b)))
+#include "kernels/isa_body.h"
+#endif

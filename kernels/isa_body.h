@@ -1,0 +1,38 @@
+/*
+ * isa_body.h - template: the table of one instruction set, bs_isa_<ISA_NAME>.
+ */
+#ifndef BS_KERNELS_ISA_BODY_H
+#define BS_KERNELS_ISA_BODY_H
+
+#include "kernels/isa.h"
+#include "kernels/isa_rows.h"
+#include "kernels/isa_tile.h"
+
+#ifndef ISA_NAME
+#define ISA_NAME portable
+#endif
+#ifndef GEMM_BF16
+#define GEMM_BF16 NULL
+#endif
+
+#define ISA_TABLE_(name) bs_isa_##name
+#define ISA_TABLE(name) ISA_TABLE_(name)
+#define ISA_STRING_(name) #name
+#define ISA_STRING(name) ISA_STRING_(name)
+
+const struct bs_isa ISA_TABLE(ISA_NAME) = {
+    .name = ISA_STRING(ISA_NAME),
+    .mr = MR,
+    .nr = NR,
+    .gemm = gemm,
+    .gemm_bf16 = GEMM_BF16,
+    .widen = widen,
+    .narrow = narrow,
+    .epilogue = epilogue,
+    .pack = pack,
+    .softmax = softmax,
+    .layer_norm = layer_norm,
+    .swiglu = swiglu,
+};
+
+#endif
