@@ -216,7 +216,8 @@ read_pixels(struct jpeg_reader *r, struct bs_image *img, struct bs_err *e)
         if (r->row != NULL)
             rgb_from_cmyk(rgb, r->row, img->width);
     }
-    /* What follows the last row may be damaged or missing: as in Pillow. */
+    /* What follows the last row may be missing, but not wrong: as in Pillow. */
+    (void)jpeg_finish_decompress(&r->lib);
     return BS_IMAGE_OK;
 }
 

@@ -90,8 +90,7 @@ walk_chunks(const uint8_t *data, size_t len, struct bs_err *e)
             break;
         if (size > len - at - 8 || len - at - 8 - size < 4)
             return bs_image_fail(e, BS_IMAGE_TRUNCATED,
-                                 "png ends inside chunk '%.4s' at byte %zu",
-                                 (const char *)type, at);
+                                 "png ends inside the chunk at byte %zu", at);
         if (memcmp(type, "IDAT", 4) == 0)
             pixels = true;
         else if (!pixels && memcmp(type, "acTL", 4) == 0 && size >= 8)

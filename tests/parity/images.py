@@ -10,6 +10,7 @@ use it where Pillow and PIXELS use the same libjpeg (Debian's python3-pil).
 import argparse
 import io
 import os
+import re
 import struct
 import subprocess
 import sys
@@ -188,6 +189,29 @@ def shapes(rng):
         yield tuple(int(v) for v in np.exp(rng.uniform(0, np.log(900), 2)))
 
 
+def damaged(rng, sources, count):
+    """Files with flipped bits, changed bytes, holes and cut ends."""
+    files = [item for source in sources for item in source(rng)
+             if len(item[1]) < 4000]
+    for i in range(count):
+        name, data = files[int(rng.integers(len(files)))]
+        data = bytearray(data)
+        for _ in range(int(rng.integers(1, 4))):
+            at = int(rng.integers(len(data)))
+            way = int(rng.integers(4))
+            if way == 0:
+                data[at] ^= 1 << int(rng.integers(8))
+            elif way == 1:
+                data[at] = int(rng.choice([0, 1, 0x7f, 0x80, 0xfe, 0xff]))
+            elif way == 2:
+                del data[at:at + int(rng.integers(1, 20))]
+            else:
+                del data[at:]
+            if not data:
+                break
+        yield f'{name} damaged {i}', bytes(data)
+
+
 class Report:
     def __init__(self):
         self.cases, self.bytes, self.bad, self.tall = {}, {}, 0, 0
@@ -226,6 +250,8 @@ def main():
     parse.add_argument('pixels')
     parse.add_argument('--encode', action='store_true')
     parse.add_argument('--seed', type=int, default=1)
+    parse.add_argument('--damage', type=int, default=0)
+    parse.add_argument('--keep')
     args = parse.parse_args()
     try:
         from torchvision import transforms
@@ -276,6 +302,41 @@ def main():
                             pixels.image('encode', path, quality)[::2],
                             ('ok', save(image, format='JPEG',
                                         quality=quality)))
+    if args.damage:
+        os.makedirs(args.keep or folder.name, exist_ok=True)
+        outcomes = {}
+        for source in (jpegs, pngs, webps):
+            for name, data in damaged(rng, [source], args.damage):
+                store(data)
+                ours = pixels.image('decode', path)
+                try:
+                    image = Image.open(path)
+                    if getattr(image, 'n_frames', 1) > 1:
+                        continue
+                    image = image.convert('RGB')
+                    theirs = ('ok', image.size, image.tobytes())
+                except Exception as e:
+                    theirs = (type(e).__name__ + ' ' + str(e)[:60],)
+                if ours == theirs:
+                    what = 'both the same'
+                elif ours[0] == theirs[0] == 'ok':
+                    what = 'both, other pixels'
+                    report.bad += 1
+                elif ours[0] != 'ok' and theirs[0] != 'ok':
+                    what = 'none'
+                elif ours[0] == 'ok':
+                    what = f'ours only: {theirs[0]}'
+                else:
+                    what = f'Pillow only: {ours[0]} {ours[2].decode()}'
+                what = re.sub('[0-9x]+', 'N', what)
+                key = (source.__name__, what)
+                outcomes[key] = outcomes.get(key, 0) + 1
+                if args.keep and what[0] in 'oPb' and what != 'both the same':
+                    with open(os.path.join(args.keep, name.replace(
+                            ' ', '_')), 'wb') as f:
+                        f.write(data)
+        for key in sorted(outcomes):
+            print('damaged %s: %6d %s' % (key[0], outcomes[key], key[1]))
     if transforms:
         from torchvision.transforms.functional import \
             _compute_resized_output_size
