@@ -351,36 +351,50 @@ parse_word(struct parser *p, struct bs_json *v)
 
 /* ---- arrays and objects -------------------------------------------------- */
 
-static bool
-few_keys_differ(const struct bs_json *v)
+/* A key that v has twice, or NULL. */
+static const char *
+twice_of_few(const struct bs_json *v)
 {
     const struct bs_json *a, *b;
 
     for (a = v->child; a != NULL; a = a->next)
         for (b = a->next; b != NULL; b = b->next)
             if (strcmp(a->key, b->key) == 0)
-                return false;
-    return true;
+                return a->key;
+    return NULL;
 }
 
+static const char *
+twice_of_many(const struct bs_json *const *sorted, size_t n)
+{
+    size_t i;
+
+    for (i = 1; i < n; i++)
+        if (strcmp(sorted[i - 1]->key, sorted[i]->key) == 0)
+            return sorted[i]->key;
+    return NULL;
+}
+
+/* The cursor is at the object's end. */
 static int
 check_keys(struct parser *p, const struct bs_json *v)
 {
     const struct bs_json **list;
-    bool differ = true;
-    size_t i;
+    const char *twice;
 
     if (v->count <= FEW_KEYS) {
-        differ = few_keys_differ(v);
+        twice = twice_of_few(v);
     } else {
         list = bs_json_sorted(v);
         if (list == NULL)
             return bs_err_memory(p->e, "JSON", v->count * sizeof *list);
-        for (i = 1; i < v->count; i++)
-            differ = differ && strcmp(list[i - 1]->key, list[i]->key) != 0;
+        twice = twice_of_many(list, v->count);
         bs_free(list);
     }
-    return differ ? 0 : fail(p, "duplicate key in the object that ends here");
+    if (twice == NULL)
+        return 0;
+    return bs_err_set(p->e, BS_EX_DATA, "byte %zu: duplicate key '%.128s'",
+                      p->at, twice);
 }
 
 static int
