@@ -1,0 +1,132 @@
+/*
+ * compare.h - what the tests of kernels share: the instruction sets to test,
+ * numbers, buffers between sentinels, and a comparison that NaN cannot pass.
+ */
+#ifndef BS_TESTS_COMPARE_H
+#define BS_TESTS_COMPARE_H
+
+#include "kernels/cpu.h"
+
+#include "common/mem.h"
+#include "tests/kernels/wide.h"
+#include "tests/unit/tap.h"
+
+#include <math.h>
+
+#define GUARD 64 /* floats before and behind each buffer */
+#define SENTINEL 12345.678f
+
+/* Programs end where there is no memory for a test. */
+static inline void *
+need(void *p)
+{
+    if (p == NULL) {
+        ok(0, "memory");
+        exit(1);
+    }
+    return p;
+}
+
+/* Uniform in -1..1; the same numbers in every run. */
+static inline float
+random_of(uint32_t *state)
+{
+    *state = *state * 1664525 + 1013904223;
+    return (float)(int32_t)(*state & 0xffffff00) / 2147483648.0f;
+}
+
+/* n floats between sentinels; mem lends them to an operation. */
+struct floats {
+    float *room, *at;
+    size_t n;
+    struct bs_mem mem;
+};
+
+static inline struct floats
+floats_of(size_t n, float scale, uint32_t seed)
+{
+    struct floats f = {0};
+    size_t i;
+
+    f.room = need(bs_alloc((n + 2 * GUARD) * sizeof(float)));
+    f.at = f.room + GUARD;
+    f.n = n;
+    f.mem.p = f.at;
+    f.mem.bytes = n * sizeof(float);
+    for (i = 0; i < n + 2 * GUARD; i++)
+        f.room[i] = SENTINEL;
+    for (i = 0; i < n; i++)
+        f.at[i] = scale * random_of(&seed);
+    return f;
+}
+
+/* Frees them; false if a sentinel changed. */
+static inline int
+floats_free(struct floats *f)
+{
+    size_t i;
+    int good = 1;
+
+    for (i = 0; i < GUARD; i++)
+        good &= f->room[i] == SENTINEL && f->at[f->n + i] == SENTINEL;
+    bs_free(f->room);
+    return good;
+}
+
+/* |got - want| <= tolerance, or both NaN or the same infinity. */
+static inline int
+near(double got, double want, double tolerance)
+{
+    if (isnan(want))
+        return isnan(got);
+    if (isinf(want))
+        return got == want;
+    return fabs(got - want) <= tolerance;
+}
+
+/* The instruction sets under test; `wide` takes the place of AVX-512 where it
+ * cannot run, `wide` without bf16 that of AVX-512 without bf16. */
+static inline size_t
+isas_to_test(struct bs_isa isa[6])
+{
+    static const struct bs_isa *const all[] = {
+        &bs_isa_portable,
+#if defined(__x86_64__)
+        &bs_isa_avx2,
+        &bs_isa_avx512,
+        &bs_isa_avx512bf16,
+#endif
+    };
+    size_t i, n = 0;
+
+    for (i = 0; i < BS_LEN(all); i++) {
+        char why[80];
+
+        if (bs_cpu_has(all[i])) {
+            isa[n++] = *all[i];
+            continue;
+        }
+        snprintf(why, sizeof why, "this processor lacks %s", all[i]->name);
+        skip(why);
+    }
+    isa[n++] = bs_isa_wide;
+    isa[n] = bs_isa_wide;
+    isa[n].name = "wide without bf16";
+    isa[n++].gemm_bf16 = NULL;
+    return n;
+}
+
+static inline struct bs_dev *
+open_isa(const struct bs_isa *isa, unsigned threads)
+{
+    struct bs_err e = {0};
+    struct bs_dev *d;
+
+    if (bs_cpu_open(&d, isa, threads, &e) < 0) {
+        ok(0, "open: %s", e.text);
+        exit(1);
+    }
+    return d;
+}
+
+#endif
