@@ -61,6 +61,10 @@ int bs_table_open(struct bs_table **out, struct bs_plain *plain,
 /* What it is: never BS_TABLE_AUTO. */
 enum bs_table_format bs_table_format(const struct bs_table *t);
 
+/* Whether rows may have a column of this name: by the header; without one, any
+ * name in JSON lines and numbers elsewhere. */
+bool bs_table_has(const struct bs_table *t, const char *name);
+
 /* 1 with the next row lent until the next call, 0 at the end, < 0. */
 int bs_table_next(struct bs_table *t, const struct bs_row **row,
                   struct bs_err *e) BS_CHECKED;
