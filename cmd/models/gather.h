@@ -8,9 +8,9 @@
  * work on them is done by several threads, but nothing that comes out depends
  * on how many.
  *
- * Memory: the paths of the folder being walked, 16 bytes a candidate for unique
- * keys (and 32 each to find duplicates or to sample), and two pictures a
- * thread.
+ * Memory: the paths of the folder being walked, about 40 bytes a candidate for
+ * unique keys (as much again to find duplicates, 16 to sample), and two
+ * pictures a thread.
  */
 #ifndef BS_MODELS_GATHER_H
 #define BS_MODELS_GATHER_H
@@ -45,10 +45,10 @@ struct bs_gather_options {
     bool no_decode;             /* look at the headers only */
     bool dedupe;                /* later ones with the same sha256 fail */
     bool allow_cut;             /* accept tar archives without an end */
-    int jpeg_quality;           /* 0: keep the original bytes */
-    size_t min_side;
-    struct bs_image_limits limits; /* 0: the default of each */
-    uint64_t sample;               /* this many successes at random; 0: all */
+    uint64_t jpeg_quality;      /* 1..100; 0: keep the original bytes */
+    uint64_t min_side;
+    uint64_t max_pixels, max_bytes; /* 0: bs_image_limits_default */
+    uint64_t sample;                /* this many successes at random; 0: all */
     uint64_t seed;
     unsigned threads; /* 0: one */
     /* Candidates with other keys are passed over; NULL: all are mine. */
@@ -73,7 +73,8 @@ struct bs_gather;
 
 /*
  * Open sources; paths and options are borrowed until the close.  "-" is stdin.
- * A source that does not exist is -BS_EX_NOINPUT.
+ * A source that does not exist is -BS_EX_NOINPUT, a key_prefix that cannot
+ * start a key -BS_EX_USAGE.
  */
 int bs_gather_open(struct bs_gather **out, const char *const *path,
                    size_t paths, const struct bs_gather_options *options,
@@ -92,5 +93,11 @@ uint64_t bs_gather_strays(const struct bs_gather *g);
 uint64_t bs_gather_cuts(const struct bs_gather *g);
 
 void bs_gather_close(struct bs_gather *g);
+
+/* Append the options that change the result as canonical JSON, with a NUL:
+ * {"dedupe":true,"limit":9}.  No limit is UINT64_MAX, no shards 0 of 1. */
+int bs_gather_params(const struct bs_gather_options *options, uint64_t limit,
+                     uint64_t shard, uint64_t shards, struct bs_buf *out,
+                     struct bs_err *e) BS_CHECKED;
 
 #endif
