@@ -147,12 +147,13 @@ load(struct bs_wds *w, size_t limit, struct bs_buf **part, struct bs_err *e)
 {
     int r;
 
+    *part = &w->part[w->parts % PARTS_MAX];
     if (w->parts == PARTS_MAX)
         return bs_err_set(e, BS_EX_DATA, "more than %d members in a record",
                           PARTS_MAX);
     if (limit > w->left)
         limit = w->left;
-    *part = &w->part[w->parts++];
+    w->parts++;
     (*part)->len = 0;
     r = bs_archive_data(w->archive, limit, *part, e);
     if (r > 0)
@@ -202,8 +203,9 @@ add_npy(struct bs_wds *w, const char *ext, struct bs_err *e)
     struct bs_buf *part;
     int r = first_part(ext, name, e);
 
-    if (r == 0)
-        r = load(w, SIZE_MAX, &part, e);
+    if (r < 0)
+        return r;
+    r = load(w, SIZE_MAX, &part, e);
     if (r == 0)
         r = bs_npy_parse(&npy, part->data, part->len, e);
     if (r < 0)

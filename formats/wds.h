@@ -61,7 +61,7 @@ typedef int bs_wds_put_fn(void *arg, const char *name, const void *data,
                           size_t len, struct bs_err *e);
 
 /* Give every member of the record to put, KEY.json last. */
-int bs_wds_write(const struct bs_doc *rec, bool bf16_as_f32, bs_wds_put_fn *put,
-                 void *arg, struct bs_err *e) BS_CHECKED;
+int bs_wds_write(const struct bs_doc *rec, bs_wds_put_fn *put, void *arg,
+                 struct bs_err *e) BS_CHECKED;
 
 #endif

@@ -54,41 +54,22 @@ is_plain_name(const char *name)
 }
 
 static int
-put_npy(struct out *o, const char *name, enum bs_dtype dtype, unsigned rank,
-        const uint64_t *shape, const void *data, size_t len, struct bs_err *e)
+put_npy(struct out *o, const struct bs_tensor *t, struct bs_err *e)
 {
     int r;
 
     o->contents.len = 0;
-    r = bs_npy_write_header(&o->contents, dtype, rank, shape, e);
+    r = bs_npy_write_header(&o->contents, t->dtype, t->rank, t->shape, e);
     if (r == 0)
-        r = bs_buf_add(&o->contents, data, len, e);
+        r = bs_buf_add(&o->contents, t->data, t->bytes, e);
     if (r < 0)
         return r;
-    return put_as(o, name, "npy", o->contents.data, o->contents.len, e);
-}
-
-static int
-put_widened(struct out *o, const struct bs_tensor *t, struct bs_err *e)
-{
-    size_t n = t->bytes / bs_dtype_size(t->dtype), bytes;
-    float *wide = NULL;
-    int r;
-
-    if (bs_mul(n, sizeof *wide, &bytes))
-        wide = bs_alloc(bytes);
-    if (wide == NULL)
-        return bs_err_memory(e, "tensor", t->bytes);
-    bs_to_f32(wide, t->dtype, t->data, n);
-    r = put_npy(o, t->name, BS_DTYPE_F32, t->rank, t->shape, wide, bytes, e);
-    bs_free(wide);
-    return r;
+    return put_as(o, t->name, "npy", o->contents.data, o->contents.len, e);
 }
 
 /* Tensors without a member of their own share one. */
 static int
-put_tensors(struct out *o, const struct bs_doc *rec, bool bf16_as_f32,
-            struct bs_err *e)
+put_tensors(struct out *o, const struct bs_doc *rec, struct bs_err *e)
 {
     struct bs_doc rest = {0};
     int r = 0;
@@ -97,16 +78,10 @@ put_tensors(struct out *o, const struct bs_doc *rec, bool bf16_as_f32,
     for (i = 0; i < rec->tensors && r == 0; i++) {
         const struct bs_tensor *t = &rec->tensor[i];
 
-        if (!is_plain_name(t->name))
-            r = bs_doc_put(&rest, t->name, t->dtype, t->rank, t->shape, t->data,
-                           e);
-        else if (is_image(t))
+        if (is_plain_name(t->name) && is_image(t))
             r = put_as(o, t->name, NULL, t->data, t->bytes, e);
-        else if (bs_npy_has(t->dtype))
-            r = put_npy(o, t->name, t->dtype, t->rank, t->shape, t->data,
-                        t->bytes, e);
-        else if (bf16_as_f32)
-            r = put_widened(o, t, e);
+        else if (is_plain_name(t->name) && bs_npy_has(t->dtype))
+            r = put_npy(o, t, e);
         else
             r = bs_doc_put(&rest, t->name, t->dtype, t->rank, t->shape, t->data,
                            e);
@@ -150,8 +125,8 @@ put_json(struct out *o, const struct bs_doc *rec, struct bs_err *e)
 }
 
 int
-bs_wds_write(const struct bs_doc *rec, bool bf16_as_f32, bs_wds_put_fn *put,
-             void *arg, struct bs_err *e)
+bs_wds_write(const struct bs_doc *rec, bs_wds_put_fn *put, void *arg,
+             struct bs_err *e)
 {
     struct out o = {.put = put, .arg = arg, .key = bs_doc_meta(rec, "key")};
     const char *caption = bs_doc_meta(rec, "caption");
@@ -159,7 +134,7 @@ bs_wds_write(const struct bs_doc *rec, bool bf16_as_f32, bs_wds_put_fn *put,
 
     if (o.key == NULL)
         return bs_err_set(e, BS_EX_DATA, "record without a key");
-    r = put_tensors(&o, rec, bf16_as_f32, e);
+    r = put_tensors(&o, rec, e);
     if (r == 0 && caption != NULL)
         r = put_as(&o, "txt", NULL, caption, strlen(caption), e);
     if (r == 0)

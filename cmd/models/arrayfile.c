@@ -30,6 +30,7 @@ take(struct bs_arrayfile *a, uint8_t *to, size_t n, size_t *got,
     size_t have = a->in.seen_len < n ? a->in.seen_len : n;
     ptrdiff_t more;
 
+    *got = 0;
     if (have > 0)
         memcpy(to, a->in.seen, have);
     a->in.seen += have;
