@@ -58,7 +58,7 @@ bool
 bs_std_mine(const struct bs_std *std, const char *key)
 {
     return std->shard_count <= 1 ||
-           bs_xxh64(key, strlen(key)) % std->shard_count == std->shard_index;
+           bs_xxh64(key, strlen(key), 0) % std->shard_count == std->shard_index;
 }
 
 /* The output that is being written; a process that dies leaves nothing of it.
