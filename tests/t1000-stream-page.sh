@@ -32,20 +32,24 @@ do
 	name=$(basename "$f" .bs)
 	ok "C: $name" './records <"$f" >out; cmp out "${f%.bs}.tsv"'
 done
-ok 'C: cut at each byte of two segments: 65' '
-	cat "$golden/code.bs" "$golden/image.bs" >two.bs
-	first=$(wc -c <"$golden/code.bs") all=$(wc -c <two.bs) n=0
+ok 'C: cut at each byte: 65' '
+	all=$(wc -c <"$golden/code.bs") n=0
 	while test $n -lt $all
 	do
-		head -c $n two.bs >cut.bs
-		if test $n -eq $first
-		then exits 0 ./records <cut.bs >out
-		else exits 65 ./records <cut.bs >out 2>err; says "^records: " err
-		fi
+		head -c $n "$golden/code.bs" >cut.bs
+		exits 65 ./records <cut.bs >out 2>err
+		says "^records: " err
 		n=$((n + 1))
 	done
+'
+ok 'C: two streams are one, and the second may be cut' '
+	cat "$golden/code.bs" "$golden/image.bs" >two.bs
 	exits 0 ./records <two.bs >out
 	cat "$golden/code.tsv" "$golden/image.tsv" | cmp - out
+	head -c $(($(wc -c <"$golden/code.bs") + 5)) two.bs >cut.bs
+	exits 65 ./records <cut.bs
+	head -c -1 two.bs >cut.bs
+	exits 65 ./records <cut.bs
 '
 ok 'C: garbage and damage: 65' '
 	cat "$golden/code.bs" records.c >bad.bs

@@ -139,13 +139,13 @@ test_raw(void)
 /* ---- damage -------------------------------------------------------------- */
 
 static void
-test_cuts(const char *kind)
+test_cuts(const char *kind, unsigned records)
 {
     struct bs_buf bytes = {0};
     unsigned wrong = 0;
     size_t n;
 
-    make_stream(&bytes, kind, BS_LEVEL_AUTO, 40, 2, "ok");
+    make_stream(&bytes, kind, BS_LEVEL_AUTO, records, 2, "ok");
     for (n = 0; n < bytes.len; n++) {
         struct summary s = read_bytes(bytes.data, n, 0, 0);
 
@@ -431,8 +431,8 @@ main(void)
     test_kinds();
     test_content();
     test_raw();
-    test_cuts("feature");
-    test_cuts("code");
+    test_cuts("feature", 3);
+    test_cuts("code", 40);
     test_flips("feature", true);
     test_flips("code", false);
     test_segments();
