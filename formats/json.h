@@ -13,6 +13,7 @@
 #include "common/bs.h"
 #include "common/err.h"
 #include "common/mem.h"
+#include "formats/utf8.h"
 
 enum bs_json_type {
     BS_JSON_NULL,
@@ -75,9 +76,6 @@ bool bs_json_get_u64(const struct bs_json *v, const char *key, uint64_t max,
                      uint64_t *out);
 bool bs_json_get_number(const struct bs_json *v, const char *key, double *out);
 const char *bs_json_get_string(const struct bs_json *v, const char *key);
-
-/* Bytes of the UTF-8 character at the start of len bytes, 0 if it is none. */
-size_t bs_utf8_length(const char *s, size_t len);
 
 /* Append s as a quoted JSON string; control characters are escaped.  Invalid
  * UTF-8 is -BS_EX_DATA. */
