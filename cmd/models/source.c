@@ -38,6 +38,8 @@ struct bs_source {
     /* the formats */
     struct bs_wds *wds;
     struct bs_gather *gather;
+    struct bs_gather_options gather_options; /* which it borrows */
+    const char *gather_path;
     struct bs_arrayfile *file; /* SAFETENSORS, NPY */
     struct bs_doc doc;         /* FOLDER: a copy of what was found */
     uint64_t ignored;
@@ -126,13 +128,14 @@ open_file(struct bs_source *s, bool npy, struct bs_err *e)
 static int
 open_folder(struct bs_source *s, const char *path, struct bs_err *e)
 {
-    struct bs_gather_options options = {
+    s->gather_path = path;
+    s->gather_options = (struct bs_gather_options){
         .no_decode = true,
         .allow_cut = (s->flags & BS_READER_PARTIAL) != 0,
     };
-
     s->format = FOLDER;
-    return bs_gather_open(&s->gather, &path, 1, &options, e);
+    return bs_gather_open(&s->gather, &s->gather_path, 1, &s->gather_options,
+                          e);
 }
 
 /* Open what the first bytes say. */
