@@ -163,11 +163,10 @@ index_tensors(struct bs_safetensors *s, struct bs_err *e)
         qsort(s->entry, count, sizeof *s->entry, entry_order);
     for (i = 1; i < count; i++)
         if (entry_order(&s->entry[i - 1], &s->entry[i]) == 0)
-            return bs_err_set(e, BS_EX_DATA,
-                              "'%s': tensor '%s' is in '%s' and in '%s'",
-                              s->path, s->entry[i].tensor->name,
-                              s->part[s->entry[i - 1].part].name,
-                              s->part[s->entry[i].part].name);
+            return bs_err_set(
+                e, BS_EX_DATA, "tensor '%s' is in '%s' and in '%s'",
+                s->entry[i].tensor->name, s->part[s->entry[i - 1].part].name,
+                s->part[s->entry[i].part].name);
     return 0;
 }
 
@@ -340,7 +339,8 @@ bs_safetensors_open(struct bs_safetensors **out, const char *path,
     if (s == NULL)
         return bs_err_memory(e, "model", sizeof *s);
     s->path = bs_strdup(path);
-    s->folder = join(path, "/", e);
+    s->folder = join(
+        path, path[0] != '\0' && path[strlen(path) - 1] == '/' ? "" : "/", e);
     if (s->path == NULL || s->folder == NULL)
         r = bs_err_memory(e, "path", strlen(path) + 2);
     else if (stat(path, &st) < 0)

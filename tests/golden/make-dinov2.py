@@ -93,7 +93,7 @@ def main():
     images = pictures()
     save_file({str(size): inputs(images, size)[0].contiguous()
                for size in SIZES}, f'{OUT}/pixels.safetensors')
-    hf('reg', randomise(Dinov2WithRegistersModel(
+    hf('registers', randomise(Dinov2WithRegistersModel(
         Dinov2WithRegistersConfig(**TINY, num_register_tokens=4)), 1), images,
        torch.float32)
     hf('plain', randomise(Dinov2ForImageClassification(

@@ -13,7 +13,7 @@
 
 enum { PICTURES = 2 };
 
-static const char *const models[] = {"reg", "plain", "giant", "timm"};
+static const char *const models[] = {"registers", "plain", "giant", "timm"};
 static const size_t sizes[] = {42, 70, 84};
 
 static char *
@@ -189,7 +189,7 @@ static void
 test_pipeline(struct bs_dev *dev, const struct bs_safetensors *want)
 {
     char folder[400];
-    struct bs_embed_options o = {.model = golden(folder, "reg"),
+    struct bs_embed_options o = {.model = golden(folder, "registers"),
                                  .pixels = {80, 70},
                                  .dtype = BS_DTYPE_F32,
                                  .digest = true};
