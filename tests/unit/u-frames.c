@@ -5,6 +5,7 @@
 #include "tests/unit/streams.h"
 #include "tests/unit/tap.h"
 
+#include <glob.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <zstd.h>
@@ -353,9 +354,33 @@ test_aliens(void)
     expect("one byte", tar, 1, "not a bs stream");
 }
 
+/* tests/golden/make-bad-streams.py made them. */
+static void
+test_files(void)
+{
+    const char *src = getenv("BS_SRC");
+    struct bs_buf bytes = {0};
+    struct bs_err e = {0};
+    char pattern[4096];
+    glob_t found;
+    size_t i;
+
+    snprintf(pattern, sizeof pattern, "%s/tests/bad/stream-*.bs",
+             src != NULL ? src : ".");
+    need(glob(pattern, 0, NULL, &found) == 0);
+    for (i = 0; i < found.gl_pathc; i++) {
+        bytes.len = 0;
+        need(bs_read_file(found.gl_pathv[i], 1 << 20, &bytes, &e) == 0);
+        expect(strrchr(found.gl_pathv[i], '/') + 1, bytes.data, bytes.len, "");
+    }
+    globfree(&found);
+    bs_buf_release(&bytes);
+}
+
 int
 main(void)
 {
+    test_files();
     test_states();
     test_across();
     test_sizes();
