@@ -1,6 +1,10 @@
 /*
- * resize_cpu.c - see resize.h.  Coefficients are computed in double and cut to
- * integers exactly as Pillow does; the two passes are integer arithmetic.
+ * resize_cpu.c - see resize.h.  Coefficients are computed in double and rounded
+ * to integers exactly as Pillow does; the passes are integer arithmetic, so
+ * their order of summation is free.
+ *
+ * One loop does both passes: a weighted sum of rows of bytes, which compilers
+ * vectorise.  For the horizontal pass, blocks of rows are turned on their side.
  */
 #include "kernels/resize.h"
 
@@ -12,6 +16,7 @@
 #define HALF (1 << (PRECISION - 1))
 #define SIZE_LIMIT ((size_t)1 << 24)
 #define PI 3.14159265358979323846
+#define BLOCK 32 /* rows turned at once: their columns are vectors */
 
 /* For each output index: the inputs first[i] to first[i] + count[i] - 1, with
  * `taps` places for weights, zero behind count[i]. */
@@ -138,113 +143,163 @@ coeffs_init(struct coeffs *c, size_t in, size_t out, size_t from, size_t n,
     return 0;
 }
 
+/* Room for one sum of `len` bytes and for a block with its result. */
+struct scratch {
+    uint32_t *low;
+    uint16_t *high;
+    uint8_t *turned, *result;
+};
+
+static void
+scratch_release(struct scratch *s)
+{
+    bs_free(s->low);
+    bs_free(s->high);
+    bs_free(s->turned);
+    bs_free(s->result);
+    *s = (struct scratch){0};
+}
+
+/* For sums of `len` bytes, and blocks of `in` columns that become `out`. */
+static int
+scratch_init(struct scratch *s, size_t len, size_t in, size_t out,
+             struct bs_err *e)
+{
+    len = len > BLOCK ? len : BLOCK;
+    s->low = bs_alloc_array(len, sizeof *s->low);
+    s->high = bs_alloc_array(len, sizeof *s->high);
+    s->turned = bs_alloc_array(in * 3, BLOCK);
+    s->result = bs_alloc_array(out * 3, BLOCK);
+    if (s->low != NULL && s->high != NULL && s->turned != NULL &&
+        s->result != NULL)
+        return 0;
+    scratch_release(s);
+    return bs_err_memory(e, "resize rows", (in + out) * 3 * BLOCK + len * 6);
+}
+
+/* The rounded sum as a byte; 16 bits hold it, and 16-bit minima are fast. */
 static uint8_t
 clip8(int32_t sum)
 {
-    sum >>= PRECISION;
-    return (uint8_t)(sum < 0 ? 0 : sum > 255 ? 255 : sum);
-}
+    int16_t v = (int16_t)(sum >> PRECISION);
 
-/* One row to n pixels. */
-static void
-resize_row(const uint8_t *in, uint8_t *out, const struct coeffs *c, size_t n)
-{
-    size_t x, i;
-
-    for (x = 0; x < n; x++) {
-        const uint8_t *p = in + c->first[x] * 3;
-        const int32_t *w = c->weight + x * c->taps;
-        int32_t r = HALF, g = HALF, b = HALF;
-
-        for (i = 0; i < c->count[x]; i++) {
-            r += p[i * 3] * w[i];
-            g += p[i * 3 + 1] * w[i];
-            b += p[i * 3 + 2] * w[i];
-        }
-        out[x * 3] = clip8(r);
-        out[x * 3 + 1] = clip8(g);
-        out[x * 3 + 2] = clip8(b);
-    }
+    v = v < 0 ? 0 : v;
+    return (uint8_t)(v > 255 ? 255 : v);
 }
 
 /*
- * One output row of the vertical pass: `len` bytes, each a sum over `count`
+ * out[x] = the sum of weight[i] row_i[x], rounded, for `len` bytes of `count`
  * rows that are `stride` bytes apart.
+ *
+ * A weight is split into its low 16 bits, signed, and the rest: processors
+ * multiply 16-bit numbers fast, and of the high sum only the low 16 bits reach
+ * the result.  Everything wraps modulo 2^32; the whole sum does not.
  */
 static void
 blend_rows(const uint8_t *in, size_t stride, const int32_t *weight,
-           size_t count, int32_t *sum, uint8_t *out, size_t len)
+           size_t count, const struct scratch *s, uint8_t *out, size_t len)
 {
+    uint32_t *restrict low = s->low;
+    uint16_t *restrict high = s->high;
     size_t i, x;
 
-    for (x = 0; x < len; x++)
-        sum[x] = HALF;
+    for (x = 0; x < len; x++) {
+        low[x] = HALF;
+        high[x] = 0;
+    }
     for (i = 0; i < count; i++) {
-        const uint8_t *row = in + i * stride;
+        const uint8_t *restrict row = in + i * stride;
+        int16_t l = (int16_t)(weight[i] & 0xffff);
+        int16_t h = (int16_t)((weight[i] - l) / 65536);
 
-        for (x = 0; x < len; x++)
-            sum[x] += row[x] * weight[i];
+        for (x = 0; x < len; x++) {
+            int16_t p = row[x];
+
+            low[x] += (uint32_t)(p * l);
+            high[x] = (uint16_t)(high[x] + p * h);
+        }
     }
     for (x = 0; x < len; x++)
-        out[x] = clip8(sum[x]);
+        out[x] = clip8((int32_t)(low[x] + ((uint32_t)high[x] << 16)));
 }
 
-/* The columns of the crop, of `rows` rows; `c` NULL: as they are. */
+/* out[x][y] = in[y][x], bytes. */
+static void
+turn(const uint8_t *restrict in, size_t in_stride, uint8_t *restrict out,
+     size_t out_stride, size_t rows, size_t columns)
+{
+    size_t x, y;
+
+    for (x = 0; x < columns; x++)
+        for (y = 0; y < rows; y++)
+            out[x * out_stride + y] = in[y * in_stride + x];
+}
+
+/* The number of inputs that c uses, from c->first[0] on. */
+static size_t
+coeffs_span(const struct coeffs *c, size_t n)
+{
+    return c->first[n - 1] + c->count[n - 1] - c->first[0];
+}
+
+/* `rows` rows of `width` pixels to rows of n pixels, without gaps. */
+static void
+resize_rows(const uint8_t *in, size_t width, size_t rows, uint8_t *out,
+            const struct coeffs *c, size_t n, const struct scratch *s)
+{
+    size_t from = c->first[0], span = coeffs_span(c, n), y, x, k;
+
+    for (y = 0; y < rows; y += BLOCK) {
+        size_t some = rows - y < BLOCK ? rows - y : BLOCK;
+
+        turn(in + (y * width + from) * 3, width * 3, s->turned, BLOCK, some,
+             span * 3);
+        for (x = 0; x < n; x++)
+            for (k = 0; k < 3; k++)
+                blend_rows(s->turned + ((c->first[x] - from) * 3 + k) * BLOCK,
+                           3 * BLOCK, c->weight + x * c->taps, c->count[x], s,
+                           s->result + (x * 3 + k) * BLOCK, some);
+        turn(s->result, BLOCK, out + y * n * 3, n * 3, n * 3, some);
+    }
+}
+
+/* The crop's columns of `rows` rows; `c` NULL: as they are. */
 static void
 pass_horizontal(const uint8_t *src, size_t width, size_t rows, uint8_t *dst,
-                const struct coeffs *c, const struct bs_crop *crop)
+                const struct coeffs *c, const struct bs_crop *crop,
+                const struct scratch *s)
 {
     size_t y;
 
-    for (y = 0; y < rows; y++) {
-        const uint8_t *in = src + y * width * 3;
-        uint8_t *out = dst + y * crop->width * 3;
-
-        if (c != NULL)
-            resize_row(in, out, c, crop->width);
-        else
-            memcpy(out, in + crop->x * 3, crop->width * 3);
-    }
+    if (c != NULL)
+        resize_rows(src, width, rows, dst, c, crop->width, s);
+    else
+        for (y = 0; y < rows; y++)
+            memcpy(dst + y * crop->width * 3, src + (y * width + crop->x) * 3,
+                   crop->width * 3);
 }
 
-/* The rows of the crop, from rows of which the first has number `top`. */
-static int
-pass_vertical(const uint8_t *rows, size_t top, uint8_t *dst,
-              const struct coeffs *c, const struct bs_crop *crop,
-              struct bs_err *e)
-{
-    size_t len = crop->width * 3, y;
-    int32_t *sum = bs_alloc_array(len, sizeof *sum);
-
-    if (sum == NULL)
-        return bs_err_memory(e, "resize row", len * sizeof *sum);
-    for (y = 0; y < crop->height; y++)
-        blend_rows(rows + (c->first[y] - top) * len, len,
-                   c->weight + y * c->taps, c->count[y], sum, dst + y * len,
-                   len);
-    bs_free(sum);
-    return 0;
-}
-
-/* Both passes: the horizontal one into scratch rows. */
+/* Both passes, the horizontal one into rows of their own. */
 static int
 pass_both(const uint8_t *src, size_t width, uint8_t *dst,
           const struct coeffs *across, const struct coeffs *down,
-          const struct bs_crop *crop, struct bs_err *e)
+          const struct bs_crop *crop, const struct scratch *s, struct bs_err *e)
 {
-    size_t last = crop->height - 1, top = down->first[0];
-    size_t rows = down->first[last] + down->count[last] - top, bytes;
-    uint8_t *scratch = NULL;
-    int r;
+    size_t top = down->first[0], rows = coeffs_span(down, crop->height);
+    size_t len = crop->width * 3, bytes, y;
+    uint8_t *wide = NULL;
 
-    if (bs_mul(rows, crop->width * 3, &bytes))
-        scratch = bs_alloc(bytes);
-    if (scratch == NULL)
-        return bs_err_memory(e, "resize rows", rows * crop->width * 3);
-    pass_horizontal(src + top * width * 3, width, rows, scratch, across, crop);
-    r = pass_vertical(scratch, top, dst, down, crop, e);
-    bs_free(scratch);
-    return r;
+    if (bs_mul(rows, len, &bytes))
+        wide = bs_alloc(bytes);
+    if (wide == NULL)
+        return bs_err_memory(e, "resize rows", rows * len);
+    pass_horizontal(src + top * width * 3, width, rows, wide, across, crop, s);
+    for (y = 0; y < crop->height; y++)
+        blend_rows(wide + (down->first[y] - top) * len, len,
+                   down->weight + y * down->taps, down->count[y], s,
+                   dst + y * len, len);
+    bs_free(wide);
+    return 0;
 }
 
 static bool
@@ -268,6 +323,8 @@ bs_resize(const uint8_t *src, size_t width, size_t height, uint8_t *dst,
           const struct bs_crop *crop, struct bs_err *e)
 {
     struct coeffs across = {0}, down = {0};
+    struct scratch scratch = {0};
+    const struct coeffs *wide = out_width != width ? &across : NULL;
     int r = 0;
 
     if (!sizes_fit(width, height, out_width, out_height, crop))
@@ -276,18 +333,22 @@ bs_resize(const uint8_t *src, size_t width, size_t height, uint8_t *dst,
                           "which %zu x %zu",
                           width, height, out_width, out_height, crop->width,
                           crop->height);
-    if (out_width != width)
+    if (wide != NULL)
         r = coeffs_init(&across, width, out_width, crop->x, crop->width, filter,
                         e);
     if (r == 0 && out_height != height)
         r = coeffs_init(&down, height, out_height, crop->y, crop->height,
                         filter, e);
+    if (r == 0)
+        r = scratch_init(&scratch, crop->width * 3,
+                         wide != NULL ? coeffs_span(wide, crop->width) : 0,
+                         wide != NULL ? crop->width : 0, e);
     if (r == 0 && out_height != height)
-        r = pass_both(src, width, dst, out_width != width ? &across : NULL,
-                      &down, crop, e);
+        r = pass_both(src, width, dst, wide, &down, crop, &scratch, e);
     else if (r == 0)
         pass_horizontal(src + crop->y * width * 3, width, crop->height, dst,
-                        out_width != width ? &across : NULL, crop);
+                        wide, crop, &scratch);
+    scratch_release(&scratch);
     coeffs_release(&across);
     coeffs_release(&down);
     return r;
@@ -305,8 +366,7 @@ bs_resize_fit(size_t width, size_t height, size_t shorter, size_t *out_width,
     *out_height = width <= height ? longer : shorter;
 }
 
-/* floor((n + 1) / 2) would take the odd pixel always from one side: rounding
- * half to even is what Python's round() does. */
+/* n / 2 rounded as Python's round() does: 1 -> 0, 3 -> 2, 5 -> 2. */
 static size_t
 half_to_even(size_t n)
 {
