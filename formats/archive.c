@@ -16,6 +16,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "common/stop.h"
+
 enum { BLOCK = 1 << 16, TAR_BLOCK = 512 };
 
 struct bs_plain {
@@ -25,6 +27,7 @@ struct bs_plain {
     struct bs_buf in;   /* what read gave, or the head at first */
     bool head_pending;  /* `in` holds the head and nobody has seen it */
     bool bare;          /* no compression was found */
+    bool ended;         /* everything was read */
     bool started;       /* the only entry of the raw format is open */
     off_t start;        /* of the file in fd; -1 where fd cannot seek */
     struct bs_buf held; /* peeked at, from `taken` on not yet taken */
@@ -60,7 +63,7 @@ plain_input(struct archive *reader, void *arg, const void **block)
     }
     do
         n = read(p->fd, p->in.data, BLOCK);
-    while (n < 0 && errno == EINTR);
+    while (n < 0 && errno == EINTR && !bs_stop_wanted());
     if (n < 0) {
         p->read_errno = errno;
         archive_set_error(reader, errno, "read failed");
@@ -75,6 +78,8 @@ plain_failed(const struct bs_plain *p, struct bs_err *e)
 {
     const char *text = archive_error_string(p->reader);
 
+    if (p->read_errno == EINTR)
+        return bs_err_set(e, BS_EX_TEMPFAIL, "stopped");
     if (p->read_errno != 0) {
         errno = p->read_errno;
         return bs_err_errno(e, BS_EX_IO, "read failed");
@@ -159,13 +164,15 @@ plain_block(struct bs_plain *p, const uint8_t **data, size_t *len,
     const void *block;
     size_t n, zeros = 0;
     la_int64_t offset;
-    int r = p->started ? 1 : plain_start(p, e);
+    int r = p->ended ? 0 : p->started ? 1 : plain_start(p, e);
 
     *data = NULL;
     *len = 0;
+    p->ended = r == 0;
     while (r > 0 && *len == 0) {
         r = archive_read_data_block(p->reader, &block, &n, &offset);
-        if (r == ARCHIVE_EOF)
+        p->ended = r == ARCHIVE_EOF;
+        if (p->ended)
             return 0;
         if (r < ARCHIVE_WARN)
             return plain_failed(p, e);

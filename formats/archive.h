@@ -34,7 +34,8 @@ int bs_plain_peek(struct bs_plain *p, size_t want, const uint8_t **data,
                   size_t *len, struct bs_err *e) BS_CHECKED;
 
 /* Take the next block: 1 with some bytes lent, 0 at the end, < 0 for damaged
- * compression (65) or a failed read (74). */
+ * compression (65), a failed read (74), or a wait for input that a signal ended
+ * (75, see stop.h). */
 int bs_plain_read(struct bs_plain *p, const uint8_t **data, size_t *len,
                   struct bs_err *e) BS_CHECKED;
 

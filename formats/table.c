@@ -181,16 +181,14 @@ static int
 split_tabs(struct bs_table *t, struct bs_err *e)
 {
     char *cell = (char *)t->text.data, *tab;
-    int r;
+    int r = 0;
 
-    do {
-        tab = strchr(cell, '\t');
-        if (tab != NULL)
-            *tab = '\0';
+    while (r == 0 && (tab = strchr(cell, '\t')) != NULL) {
+        *tab = '\0';
         r = add_cell(t, NULL, cell, e);
         cell = tab + 1;
-    } while (r == 0 && tab != NULL);
-    return r;
+    }
+    return r == 0 ? add_cell(t, NULL, cell, e) : r;
 }
 
 /* Undo the quotes of the cell behind *at; *at moves behind its closing quote.

@@ -155,7 +155,18 @@ open_file(struct bs_candidates *c, const char *path, struct stat *st,
     return open_file(c, path, st, e);
 }
 
-/* The format that a list's name promises, whatever compression is behind. */
+/* Whether the name ends in the extension, whatever compression is behind. */
+static bool
+is_named(const char *path, const char *extension)
+{
+    const char *slash = strrchr(path, '/');
+    const char *at = strcasestr(slash != NULL ? slash : path, extension);
+    size_t n = strlen(extension);
+
+    return at != NULL && (at[n] == '\0' || at[n] == '.');
+}
+
+/* The format that a list's name promises. */
 static enum bs_table_format
 format_by_name(const char *path)
 {
@@ -166,15 +177,11 @@ format_by_name(const char *path)
                  {".csv", BS_TABLE_CSV},
                  {".jsonl", BS_TABLE_JSONL},
                  {".ndjson", BS_TABLE_JSONL}};
-    const char *slash = strrchr(path, '/'), *at;
-    size_t i, n;
+    size_t i;
 
-    for (i = 0; i < BS_LEN(known); i++) {
-        at = strcasestr(slash != NULL ? slash : path, known[i].extension);
-        n = strlen(known[i].extension);
-        if (at != NULL && (at[n] == '\0' || at[n] == '.'))
+    for (i = 0; i < BS_LEN(known); i++)
+        if (is_named(path, known[i].extension))
             return known[i].format;
-    }
     return BS_TABLE_AUTO;
 }
 
@@ -206,7 +213,9 @@ open_plain(struct bs_candidates *c, struct bs_plain *plain, const char *path,
     size_t len;
     int r = bs_plain_peek(plain, 512, &head, &len, e);
 
-    if (r == 0 && bs_archive_sniff(head, len) != BS_ARCHIVE_NONE)
+    if (r == 0 && (bs_archive_sniff(head, len) != BS_ARCHIVE_NONE ||
+                   is_named(path, ".tar") || is_named(path, ".tgz") ||
+                   is_named(path, ".zip")))
         return bs_members_open(&c->members, c, plain, c->options, e);
     if (r == 0 && is_safetensors(head, len))
         r = bs_err_set(e, BS_EX_DATA,

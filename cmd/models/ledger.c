@@ -106,7 +106,8 @@ int
 bs_ledger_summary(const struct bs_ledger *l, struct bs_buf *out,
                   struct bs_err *e)
 {
-    int r = bs_buf_printf(out, e, "%ju candidates: %ju ok", (uintmax_t)l->total,
+    int r = bs_buf_printf(out, e, "%ju candidate%s: %ju ok",
+                          (uintmax_t)l->total, l->total != 1 ? "s" : "",
                           (uintmax_t)l->count[BS_GATHER_OK]);
     unsigned i;
 
@@ -122,8 +123,8 @@ bs_ledger_summary(const struct bs_ledger *l, struct bs_buf *out,
                           "; %ju captions do not stand beside their picture",
                           (uintmax_t)l->strays);
     if (r == 0 && l->cuts > 0)
-        r = bs_buf_printf(out, e, "; %ju archives may be cut",
-                          (uintmax_t)l->cuts);
+        r = bs_buf_printf(out, e, "; %ju archive%s may be cut",
+                          (uintmax_t)l->cuts, l->cuts != 1 ? "s" : "");
     if (r == 0 && l->stopped != NULL)
         r = bs_buf_printf(out, e, "; ended early: %s", l->stopped);
     return r == 0 ? bs_buf_add(out, "", 1, e) : r;
