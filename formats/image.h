@@ -4,8 +4,13 @@
  * JPEG by libjpeg-turbo; PNG by libpng and WebP by libwebp where the build
  * found them.  The result is, byte for byte, what Pillow's
  * Image.open(f).convert("RGB") gives: grey is replicated, alpha dropped,
- * palettes looked up, CMYK and YCCK converted as Pillow does, 16-bit reduced as
- * Pillow does, EXIF orientation ignored.
+ * palettes looked up (black beyond their end), CMYK and YCCK converted as
+ * Pillow does, 16-bit colours cut to their high byte, 16-bit grey clipped to
+ * 255, gamma, profiles and EXIF orientation ignored.
+ *
+ * Damage: a JPEG or WebP is refused where Pillow refuses it and gives Pillow's
+ * pixels where Pillow gives any; a PNG is refused, beyond that, for any wrong
+ * checksum and for missing rows.  An animation of one frame is that frame.
  *
  * Hostile input: the header is read first and held against the limits before
  * any memory is taken; JPEG scans, PNG chunks and decoder memory are bounded.

@@ -4,8 +4,7 @@
  */
 #include "formats/image.h"
 #include "kernels/resize.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
+#include "tests/fuzz/target.h"
 
 static void
 use(const struct bs_image *img)
@@ -15,10 +14,9 @@ use(const struct bs_image *img)
     uint8_t small[8 * 8 * 3];
     const struct bs_crop crop = {.width = 8, .height = 8};
 
-    if (bs_resize(img->rgb, img->width, img->height, small, 8, 8,
-                  BS_FILTER_BILINEAR, &crop, &e) < 0 ||
-        bs_image_encode_jpeg(img, 75, &jpeg, &e) < 0)
-        abort();
+    must(bs_resize(img->rgb, img->width, img->height, small, 8, 8,
+                   BS_FILTER_BILINEAR, &crop, &e) == 0);
+    must(bs_image_encode_jpeg(img, 75, &jpeg, &e) == 0);
     bs_buf_release(&jpeg);
 }
 
@@ -37,12 +35,10 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 
     status = bs_image_decode(data, len, &limits, &img, &e);
     header = bs_image_size(data, len, &limits, &width, &height, &e2);
-    if ((status == BS_IMAGE_OK) != (img.rgb != NULL) ||
-        (status == BS_IMAGE_OK) != (e.code == 0))
-        abort();
-    if (status == BS_IMAGE_OK &&
-        (header != BS_IMAGE_OK || width != img.width || height != img.height))
-        abort();
+    must((status == BS_IMAGE_OK) == (img.rgb != NULL));
+    must((status == BS_IMAGE_OK) == (e.code == 0));
+    must(status != BS_IMAGE_OK ||
+         (header == BS_IMAGE_OK && width == img.width && height == img.height));
     if (status == BS_IMAGE_OK)
         use(&img);
     bs_image_release(&img);
