@@ -201,8 +201,8 @@ bs_plain_peek(struct bs_plain *p, size_t want, const uint8_t **data,
         if (r > 0 && bs_buf_add(&p->held, block, n, e) < 0)
             r = -e->code;
     }
-    *data = p->held.data + p->taken;
     *len = p->held.len - p->taken;
+    *data = *len > 0 ? p->held.data + p->taken : (const uint8_t *)"";
     if (*len > want)
         *len = want;
     return r < 0 ? r : 0;
