@@ -77,6 +77,17 @@ bs_reader_close(struct bs_reader *r)
 
 /* ---- errors -------------------------------------------------------------- */
 
+/* Say which segment, where there is more than one. */
+static int
+in_segment(struct bs_reader *r)
+{
+    uint64_t segment = r->segments + (r->state != OPEN);
+
+    if (segment > 1)
+        bs_err_prefix(&r->err, "segment %llu", (unsigned long long)segment);
+    return -r->err.code;
+}
+
 /* Put the place of the document that was to come before the message. */
 static int
 placed(struct bs_reader *r)
@@ -86,10 +97,7 @@ placed(struct bs_reader *r)
                       (unsigned long long)r->records + 1);
     else
         bs_err_prefix(&r->err, "head");
-    if (r->segments > 1 || (r->segments == 1 && r->state == CLOSED))
-        bs_err_prefix(&r->err, "segment %llu",
-                      (unsigned long long)r->segments + (r->state == CLOSED));
-    return -r->err.code;
+    return in_segment(r);
 }
 
 static int
@@ -99,13 +107,20 @@ bad(struct bs_reader *r, const char *what)
     return placed(r);
 }
 
+/* What is wrong with all that came so far: "WHAT after N records". */
+static int
+bad_after(struct bs_reader *r, enum bs_exit code, const char *what)
+{
+    bs_err_set(&r->err, code, "%s after %llu record%s", what,
+               (unsigned long long)r->records, r->records == 1 ? "" : "s");
+    return in_segment(r);
+}
+
 static int
 truncated(struct bs_reader *r)
 {
-    if (r->state == OPEN)
-        return bs_err_set(&r->err, BS_EX_DATA, "truncated after %llu records",
-                          (unsigned long long)r->records);
-    return bad(r, "truncated");
+    return r->state == OPEN ? bad_after(r, BS_EX_DATA, "truncated")
+                            : bad(r, "truncated");
 }
 
 static int
@@ -204,9 +219,7 @@ take_head(struct bs_reader *r, const char *version)
     const char *kind = bs_doc_meta(&r->doc, "bs.kind");
 
     if (r->state == OPEN)
-        return bs_err_set(&r->err, BS_EX_DATA,
-                          "truncated after %llu records: another head follows",
-                          (unsigned long long)r->records);
+        return bad_after(r, BS_EX_DATA, "another head, not the end,");
     if (strcmp(version, BS_STREAM_VERSION) != 0) {
         bs_err_set(
             &r->err, BS_EX_DATA,
@@ -244,20 +257,17 @@ check_end(struct bs_reader *r)
 {
     const char *count = bs_doc_meta(&r->doc, "bs.records");
     const char *hash = bs_doc_meta(&r->doc, "bs.hash");
-    char want[24], sum[BS_HEX64_SIZE];
+    char came[24], sum[BS_HEX64_SIZE];
 
     if (count == NULL || hash == NULL)
-        return bs_err_set(&r->err, BS_EX_DATA, "end without count and hash");
+        return bad_after(r, BS_EX_DATA, "end without count or hash");
     r->hash = bs_xxh64_value(&r->sum);
     bs_hex64(r->hash, sum);
-    snprintf(want, sizeof want, "%llu", (unsigned long long)r->records);
-    if (strcmp(count, want) != 0)
-        return bs_err_set(&r->err, BS_EX_DATA,
-                          "record count differs: end says %.20s, %s came",
-                          count, want);
+    snprintf(came, sizeof came, "%llu", (unsigned long long)r->records);
+    if (strcmp(count, came) != 0)
+        return bad_after(r, BS_EX_DATA, "end with another count");
     if (strcmp(hash, sum) != 0)
-        return bs_err_set(&r->err, BS_EX_DATA,
-                          "content hash differs after %s records", want);
+        return bad_after(r, BS_EX_DATA, "end with another content hash");
     return 0;
 }
 
@@ -272,12 +282,10 @@ take_end(struct bs_reader *r)
     if (check_end(r) < 0)
         return -r->err.code;
     if (!partial && (status == NULL || strcmp(status, "ok") != 0))
-        return bs_err_set(&r->err, BS_EX_DATA, "end without a valid bs.status");
-    r->state = CLOSED;
+        return bad_after(r, BS_EX_DATA, "end without a valid bs.status");
     if (partial && !(r->flags & BS_READER_PARTIAL))
-        return bs_err_set(&r->err, BS_EX_TEMPFAIL,
-                          "partial: ended early after %llu records",
-                          (unsigned long long)r->records);
+        return bad_after(r, BS_EX_TEMPFAIL, "partial: ended early");
+    r->state = CLOSED;
     return BS_ITEM_END;
 }
 

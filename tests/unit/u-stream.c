@@ -211,7 +211,8 @@ test_segments(void)
     ok(s.code == 0 && s.heads == 2 && s.records == 7 && s.ends == 2,
        "two streams, one after the other, are a stream");
     s = read_bytes(bytes.data, bytes.len - 1, 0, 0);
-    ok(says(&s, BS_EX_DATA, "truncated") && s.records == 7,
+    ok(says(&s, BS_EX_DATA, "segment 2: truncated after 4 records") &&
+           s.records == 7,
        "the second is cut");
     s = read_bytes(bytes.data, first + 3, 0, 0);
     ok(says(&s, BS_EX_DATA, "segment 2: head: truncated"),
@@ -222,7 +223,8 @@ test_segments(void)
        "garbage after the end");
     make_stream(&bytes, "code", BS_LEVEL_AUTO, 3, 2, "partial");
     s = read_bytes(bytes.data, bytes.len, 0, 0);
-    ok(says(&s, BS_EX_TEMPFAIL, "partial") && s.records == 3 && s.ends == 0,
+    ok(says(&s, BS_EX_TEMPFAIL, "partial: ended early after 3 records") &&
+           s.records == 3 && s.ends == 0,
        "partial: 75 after the records");
     s = read_bytes(bytes.data, bytes.len, BS_READER_PARTIAL, 0);
     ok(s.code == 0 && s.ends == 1, "partial, allowed");
