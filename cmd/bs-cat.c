@@ -8,6 +8,7 @@
 #include "cmd/models/cat.h"
 #include "cmd/shared.h"
 #include "common/num.h"
+#include "formats/tarwrite.h"
 
 enum { PARTS_MAX = 1024 };
 
@@ -88,10 +89,13 @@ tell(const struct bs_cat_counts *n, const struct bs_cat_options *o)
             (uintmax_t)n->read, (uintmax_t)n->written, (uintmax_t)n->ignored);
 }
 
-static void
-step(void *arg, uint64_t records)
+static const char *
+features(void)
 {
-    bs_progress_step(arg, records);
+    static char text[200];
+
+    snprintf(text, sizeof text, "%.190s\n", bs_tar_library());
+    return text;
 }
 
 /* Open the sink, run, close it; dies on failure. */
@@ -114,8 +118,7 @@ run(struct bs_cat_options *o, const struct want *w, const struct bs_std *std)
     o->whole =
         !text && bs_sink_is_whole(std->output, (enum bs_sink_format)w->format);
     bs_progress_start(&progress, "records", 0, std->progress);
-    o->step = step;
-    o->step_arg = &progress;
+    o->progress = &progress;
     r = bs_cat_run(o, sink, &counts, &e);
     if (sink->class->close(sink, r == 0, &late) < 0 && r == 0) {
         e = late;
@@ -173,6 +176,7 @@ main(int argc, char *argv[])
         .brief = "look at, verify, select, combine and convert records",
         .opt = opt,
         .shared = shared,
+        .features = features,
     };
 
     first = bs_std_parse(&cmd, &std, argc, argv);

@@ -26,6 +26,12 @@ static const struct {
     {".tar.zst", BS_TAR_ZSTD},  {".tzst", BS_TAR_ZSTD},
 };
 
+const char *
+bs_tar_library(void)
+{
+    return archive_version_details();
+}
+
 bool
 bs_tar_named(const char *path, enum bs_tar_filter *filter)
 {
@@ -106,6 +112,9 @@ bs_tar_open(struct bs_tar **out, int fd, enum bs_tar_filter filter,
         r = bs_err_memory(e, "archive", sizeof *t);
     else if (archive_write_set_format_pax_restricted(t->writer) != ARCHIVE_OK ||
              set_filter(t->writer, filter) != ARCHIVE_OK ||
+             /* zeros behind compressed data are garbage to zstd */
+             archive_write_set_bytes_in_last_block(t->writer, 1) !=
+                 ARCHIVE_OK ||
              archive_write_open(t->writer, t, NULL, output, NULL) != ARCHIVE_OK)
         r = failed(t, e);
     if (r < 0) {

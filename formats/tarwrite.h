@@ -18,6 +18,9 @@ enum bs_tar_filter {
     BS_TAR_ZSTD
 };
 
+/* Version of libarchive and what it was built with, for --version. */
+const char *bs_tar_library(void);
+
 /* True if a file of this name is a tar archive; *filter says compressed how. */
 bool bs_tar_named(const char *path, enum bs_tar_filter *filter);
 

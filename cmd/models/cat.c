@@ -224,8 +224,10 @@ take_source(struct cat *c, struct bs_source *s, struct bs_err *e)
             break;
         }
         r = take_item(c, s, item, doc, &head, &open, e);
-        if (c->o->step != NULL)
-            c->o->step(c->o->step_arg, c->counts->read);
+        if (r == -BS_EX_DATA)
+            bs_err_prefix(e, "cannot use '%s'", bs_source_name(s));
+        if (c->o->progress != NULL)
+            bs_progress_step(c->o->progress, c->counts->read);
         /* between two segments nothing could say that more were to come */
         c->counts->stopped = open && bs_stop_wanted();
         c->done = c->done || c->counts->stopped;

@@ -12,6 +12,7 @@
 #include "cmd/models/sink.h"
 #include "common/bs.h"
 #include "common/err.h"
+#include "common/progress.h"
 
 struct bs_cat_options {
     const char *const *path; /* none: stdin */
@@ -33,9 +34,8 @@ struct bs_cat_options {
     bool keep_heads; /* whatever happens: they are only looked at */
     bool whole;      /* the sink cannot say that a result is partial */
     bool provenance;
-    const char *tool;                          /* of new heads */
-    void (*step)(void *arg, uint64_t records); /* progress; may be NULL */
-    void *step_arg;
+    const char *tool;             /* of new heads */
+    struct bs_progress *progress; /* may be NULL */
 };
 
 struct bs_cat_counts {
