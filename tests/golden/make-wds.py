@@ -139,6 +139,7 @@ for kind in ('b1', 'u1', 'i1', 'u2', 'i2', 'u4', 'i4', 'u8', 'i8', 'f2', 'f4', '
     save(f'{NPY}/{kind}.npy', npy(rng.integers(0, 2, (2, 3)).astype(kind)))
 for rank in range(6):
     save(f'{NPY}/rank{rank}.npy', npy(np.arange(2 ** rank, dtype='i2').reshape((2,) * rank)))
+save(f'{NPY}/features.npy', npy(rng.standard_normal((20, 3, 4)).astype('f4')))
 save(f'{NPY}/empty.npy', npy(np.zeros((0, 3), dtype='f4')))
 save(f'{NPY}/version2.npy', npy(np.arange(3, dtype='f4'), (2, 0)))
 save(f'{NPY}/version3.npy', npy(np.arange(3, dtype='f4'), (3, 0)))
