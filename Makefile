@@ -18,7 +18,7 @@ MAKEFLAGS += --no-builtin-rules --no-print-directory
 
 all:
 
-VERSION := $(shell git describe --tags --always --dirty --match 'v[0-9]*' 2>/dev/null || echo v0.1.0)
+VERSION := $(shell git describe --tags --dirty --match 'v[0-9]*' 2>/dev/null || echo v0.1.0$$(git describe --always --dirty 2>/dev/null | sed 's/^/-g/'))
 PREFIX  ?= /usr/local
 BINDIR  ?= $(PREFIX)/bin
 DATADIR ?= $(PREFIX)/share

@@ -55,13 +55,13 @@ struct bs_std {
              "refuse records larger than this (default 1G)"),        \
         OPT_FLAG(0, "allow-partial", &(s)->allow_partial,            \
                  "accept input that ended early")
-#define BS_STD_SELECT(s)                                                     \
-    OPT_U64('n', "limit", "count", &(s)->limit, 0, UINT64_MAX,               \
-            "stop after this many records"),                                 \
-        OPT_STR(0, "shard", "i/n", &(s)->shard,                              \
-                "take the records whose key hash is i modulo n; auto: from " \
-                "the job array"),                                            \
-        OPT_SECONDS(0, "time-limit", "time", &(s)->time_limit, 31536000,     \
+#define BS_STD_SELECT(s)                                                    \
+    OPT_U64('n', "limit", "count", &(s)->limit, 0, UINT64_MAX,              \
+            "stop after this many records"),                                \
+        OPT_STR(                                                            \
+            0, "shard", "i/n", &(s)->shard,                                 \
+            "take the records of key hash i modulo n; auto: by job array"), \
+        OPT_SECONDS(0, "time-limit", "time", &(s)->time_limit, 31536000,    \
                     "end early after this long, with a partial result")
 #define BS_STD_THREADS(s)                                \
     OPT_U64('T', "threads", "n", &(s)->threads, 0, 1024, \

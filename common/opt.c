@@ -102,7 +102,7 @@ show(const struct bs_cmd *cmd, const char *what)
     } else if (strcmp(what, "version") == 0) {
         printf("%s\n", bs_opt_version());
         if (cmd->features != NULL)
-            printf("%s", cmd->features());
+            printf("%s\n", cmd->features());
     } else {
         each(cmd, print_list_line);
     }

@@ -4,22 +4,33 @@ HEADERS := $(sort $(wildcard common/*.h formats/*.h kernels/*.h cmd/*.h cmd/mode
 SOURCES := $(sort $(wildcard common/*.[ch] formats/*.[ch] kernels/*.[ch] cmd/*.[ch] cmd/models/*.[ch] \
              tests/unit/*.[ch] tests/kernels/*.[ch] tests/fuzz/*.[ch] tests/bench/*.[ch]))
 
-# deny,pattern,files,why: no line of the files may match.
-deny = $(Q)! grep -nE $(1) $(2) /dev/null || { echo 'lint: $(3)' >&2; exit 1; }
+# deny,pattern,files,why: no line of the files may match.  The patterns stand in
+# variables because make counts their parentheses.
+deny = $(Q)! grep -nE '$($(1))' $(2) /dev/null || { echo 'lint: $(3)' >&2; exit 1; }
+
+deny_library := \#include <(zstd|xxhash|archive|jpeglib|png|webp|nettle)
+deny_cuda    := \#include <(cuda|cublas|cudnn)
+deny_ours    := \#include "(cmd|formats|kernels)/
+deny_formats := \#include "(cmd|formats)/
+deny_kernels := \#include "(cmd|kernels)/
+deny_command := \#include "cmd/(bs-|shared)
+deny_output  := (^|[^a-z_])(exit|printf|fprintf|puts|perror|abort) *\(|bs_(die|warn|info|complain)[a-z_]* *\(
+deny_fast    := fast-math|fast_math|Ofast
+deny_space   := \s$$|	
 
 ## lint: layers, banned functions, headers that stand alone, file sizes
 lint:
 	$(Q)for h in $(HEADERS); do \
 	   $(CC) $(bs_CPPFLAGS) $(bs_CFLAGS) -Werror -fsyntax-only -x c -include $$h /dev/null || exit 1; done
-	$(call deny,'#include <(zstd|xxhash|archive|jpeglib|png|webp|nettle)',$(wildcard common/*.[ch] kernels/*.[ch] cmd/*.[ch] cmd/models/*.[ch]),format libraries belong to formats/)
-	$(call deny,'#include <(cuda|cublas|cudnn)',$(wildcard common/*.[ch] formats/*.[ch] cmd/*.[ch] cmd/models/*.[ch]),CUDA belongs to kernels/)
-	$(call deny,'#include "(cmd|formats|kernels)/',$(wildcard common/*.[ch]),common includes nothing of ours)
-	$(call deny,'#include "(cmd|formats)/',$(wildcard kernels/*.[ch]),kernels include common only)
-	$(call deny,'#include "(cmd|kernels)/',$(wildcard formats/*.[ch]),formats include common only)
-	$(call deny,'#include "cmd/(bs-|shared)',$(wildcard cmd/models/*.[ch]),models do not know commands)
-	$(call deny,'(^|[^a-z_])(exit|printf|fprintf|puts|perror|abort) *\(|bs_(die|warn|info|complain)[a-z_]* *\(',$(wildcard formats/*.c kernels/*.c cmd/models/*.c),no print or exit below the commands)
-	$(call deny,'fast-math|fast_math|Ofast',Makefile $(wildcard kernels/*.[ch]),no fast-math)
-	$(call deny,'	| $$',$(filter-out tests/fuzz/corpus/%,$(SOURCES)),no tabs and no trailing spaces in C)
+	$(call deny,deny_library,$(wildcard common/*.[ch] kernels/*.[ch] cmd/*.[ch] cmd/models/*.[ch]),format libraries belong to formats/)
+	$(call deny,deny_cuda,$(wildcard common/*.[ch] formats/*.[ch] cmd/*.[ch] cmd/models/*.[ch]),CUDA belongs to kernels/)
+	$(call deny,deny_ours,$(wildcard common/*.[ch]),common includes nothing of ours)
+	$(call deny,deny_formats,$(wildcard kernels/*.[ch]),kernels include common only)
+	$(call deny,deny_kernels,$(wildcard formats/*.[ch]),formats include common only)
+	$(call deny,deny_command,$(wildcard cmd/models/*.[ch]),models do not know commands)
+	$(call deny,deny_output,$(wildcard formats/*.c kernels/*.c cmd/models/*.c),no print or exit below the commands)
+	$(call deny,deny_fast,$(wildcard kernels/*.[ch]),no fast-math)
+	$(call deny,deny_space,$(filter-out tests/fuzz/corpus/%,$(SOURCES)),no tabs and no trailing spaces in C)
 	$(Q)for f in cmd/bs-*.c; do n=$$(wc -l <$$f); test $$n -le 200 || { echo "lint: $$f has $$n lines, 200 at most" >&2; exit 1; }; done
 	$(Q)git ls-files | sed 's|.*/||' | grep -E '\.[ch]$$' | sort | uniq -d | { ! grep .; } || { echo 'lint: base names are unique in the tree' >&2; exit 1; }
 

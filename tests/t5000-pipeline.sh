@@ -5,6 +5,12 @@
 cp -R "$BS_SRC/tests/sample" photos
 cp -R "$BS_SRC/tests/golden/dinov2/registers" dinov2
 
+# status cmd...: run it, its exit status to descriptor 3
+status () {
+	t_rc=0; "$@" || t_rc=$?
+	echo $t_rc >&3
+}
+
 ok 'photographs in, features out, nothing on stderr' '
 	bs-fetch photos/ 2>err1 | bs-embed -m dinov2/ -o features.bs 2>err2
 	test ! -s err1 && test ! -s err2
@@ -41,8 +47,8 @@ ok 'a stage that breaks off fails every later stage, without pipefail' '
 	for cut in 0 1 $((size / 3)) $((size - 1))
 	do
 		head -c $cut real.bs >cut.bs
-		{ bs-embed -m dinov2/ <cut.bs 2>err1; echo $? >status1; } |
-			{ bs-cat --verify 2>err2; echo $? >status2; }
+		status bs-embed -m dinov2/ <cut.bs 2>err1 3>status1 |
+			status bs-cat --verify 2>err2 3>status2
 		test $(cat status1) -eq 65 && test $(cat status2) -eq 65
 		says "^bs-embed: " err1 && says "^bs-cat: " err2
 	done
@@ -56,7 +62,8 @@ ok 'an output file appears whole or not at all' '
 	test "$(cat out.bs)" = old
 '
 ok 'a stage killed in the middle fails the next one' '
-	{ bs-fetch photos/ | head -c 20000; } | { bs-embed -m dinov2/ 2>err; echo $? >status; } | cat >half.bs
+	{ bs-fetch photos/ || true; } | head -c 20000 |
+		status bs-embed -m dinov2/ 2>err 3>status | cat >half.bs
 	test $(cat status) -eq 65
 	exits 65 bs-cat --verify half.bs 2>err
 '

@@ -23,7 +23,7 @@ do
 	ok "$cmd: every option is in its page, by both names" '
 		$cmd --list-options >opts
 		mandoc -Tascii "$page" | col -bx >text
-		while IFS="$(printf "\t")" read -r line
+		while IFS= read -r line
 		do
 			short=$(printf "%s\n" "$line" | cut -f 1)
 			long=$(printf "%s\n" "$line" | cut -f 2)
