@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 enum {
+    INPUT_ROOM = 4 << 20, /* several frames: what is left over moves seldom */
     READ_LEAST = 256 << 10,
     GROWTH_MAX = 4 << 20, /* at once, whatever has come so far */
     LOOK = 512            /* bytes to tell formats apart */
@@ -42,7 +43,7 @@ static int
 make_room(struct bs_frame_source *s)
 {
     struct bs_buf *in = &s->in;
-    size_t more = in->room;
+    size_t more = in->room < GROWTH_MAX ? in->room : GROWTH_MAX;
 
     if (in->room - in->len >= READ_LEAST)
         return 0;
@@ -53,8 +54,6 @@ make_room(struct bs_frame_source *s)
     }
     if (in->room - in->len >= READ_LEAST)
         return 0;
-    more = more < READ_LEAST * 4 ? READ_LEAST * 4 : more;
-    more = more > GROWTH_MAX ? GROWTH_MAX : more;
     return bs_buf_reserve(in, in->room + more, &s->err);
 }
 
@@ -224,7 +223,7 @@ bs_frame_source_open(struct bs_frame_source **out, int fd, size_t max_frame,
     if (s->wake < 0)
         r = bs_err_errno(e, BS_EX_OSERR, "cannot make an event descriptor");
     if (r == 0)
-        r = bs_buf_reserve(&s->in, READ_LEAST * 4, e);
+        r = bs_buf_reserve(&s->in, INPUT_ROOM, e);
     if (r == 0)
         r = bs_buf_add(&s->in, seen, len, e);
     if (r == 0)
