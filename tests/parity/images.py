@@ -328,7 +328,7 @@ def main():
                     what = f'ours only: {theirs[0]}'
                 else:
                     what = f'Pillow only: {ours[0]} {ours[2].decode()}'
-                what = re.sub('[0-9x]+', 'N', what)
+                what = re.sub('[0-9]+', 'N', what)
                 key = (source.__name__, what)
                 outcomes[key] = outcomes.get(key, 0) + 1
                 if args.keep and what[0] in 'oPb' and what != 'both the same':
