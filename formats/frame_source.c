@@ -16,10 +16,9 @@
 #include <unistd.h>
 
 enum {
-    INPUT_ROOM = 4 << 20, /* several frames: what is left over moves seldom */
+    INPUT_ROOM = 4 << 20, /* several frames; and what it grows by */
     READ_LEAST = 256 << 10,
-    GROWTH_MAX = 4 << 20, /* at once, whatever has come so far */
-    LOOK = 512            /* bytes to tell formats apart */
+    LOOK = 512 /* bytes to tell formats apart */
 };
 
 struct bs_frame_source {
@@ -43,7 +42,6 @@ static int
 make_room(struct bs_frame_source *s)
 {
     struct bs_buf *in = &s->in;
-    size_t more = in->room < GROWTH_MAX ? in->room : GROWTH_MAX;
 
     if (in->room - in->len >= READ_LEAST)
         return 0;
@@ -54,7 +52,7 @@ make_room(struct bs_frame_source *s)
     }
     if (in->room - in->len >= READ_LEAST)
         return 0;
-    return bs_buf_reserve(in, in->room + more, &s->err);
+    return bs_buf_reserve(in, in->room + INPUT_ROOM, &s->err);
 }
 
 /* Wait until there is something to read: 1, or 0 when told to give up. */
