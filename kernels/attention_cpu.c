@@ -186,7 +186,7 @@ score(const struct job *job, const struct room *room, size_t rows, size_t key,
                            out, rows, true);
         else
             isa->gemm(room->query, dim, room->keys + panel * dim * nr, dim, out,
-                      rows, true);
+                      rows, true, room->keys + (panel + 1) * dim * nr);
     }
 }
 
@@ -232,7 +232,7 @@ weigh(const struct job *job, const struct room *room, size_t rows, size_t key,
         else
             isa->gemm(room->prob, job->block_keys,
                       room->values + (p * tokens + key) * nr, keys, out, rows,
-                      false);
+                      false, room->values + ((p + 1) * tokens + key) * nr);
     }
 }
 

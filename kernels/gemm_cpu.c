@@ -4,8 +4,8 @@
  * A weight [n, k] lies in panels of nr rows of w: f32 or bf16 [panel][k][nr],
  * or, where the processor multiplies bf16, pairs [panel][k / 2][nr][2].  A
  * chunk of work is a block of rows by a run of panels.  It goes over k in
- * blocks: of such a block, the rows of x stay in the second-level cache, a
- * panel's part in the first, and the sums in scratch memory.  The blocks
+ * blocks: of such a block, the rows of x stay in the second-level cache, while
+ * the parts of the panels pass by; the sums are in scratch memory.  The blocks
  * depend on k alone, and each is summed from zero, so the order of a sum is
  * the same in every call, and rounding errors grow with the block, not with k.
  */
@@ -15,9 +15,10 @@
 
 #include <sys/mman.h>
 
-#define BLOCK_K 384    /* at most; x 144 rows: 221 KB */
-#define TILES 24       /* of rows, at most, in a chunk */
-#define BLOCK_COLS 256 /* at most, in a chunk */
+/* Of a chunk, at most. */
+#define BLOCK_K 768
+#define BLOCK_ROWS 144
+#define BLOCK_COLS 256
 
 /* Weights up to this stay in the last-level cache from one block of rows to
  * the next. */
@@ -205,7 +206,7 @@ plan(struct gemm_job *job)
     size_t panels = job->w->panels, wanted = 4 * (size_t)job->c->threads;
     size_t least = 4 < panels ? 4 : panels;
 
-    job->row_blocks = divide_up(m, TILES * mr);
+    job->row_blocks = divide_up(m, BLOCK_ROWS);
     job->rows = BS_ROUND_UP(divide_up(m, job->row_blocks), mr);
     job->row_blocks = divide_up(m, job->rows);
     job->panel_blocks = divide_up(panels, BLOCK_COLS / nr);
@@ -243,7 +244,7 @@ multiply(const struct gemm_job *job, const struct part *p, size_t k,
     const struct bs_isa *isa = job->c->isa;
     const struct bs_dev_gemm *a = job->a;
     const float *x = a->x + p->row * a->ldx + k;
-    size_t j;
+    size_t next = job->w->form == FORM_F32 ? job->w->depth * isa->nr : 0, j;
 
     if (job->w->form == FORM_BF16_PAIRS)
         narrow_rows(job, p, k, depth);
@@ -262,7 +263,7 @@ multiply(const struct gemm_job *job, const struct part *p, size_t k,
             isa->widen(p->wide, half, depth * isa->nr);
             full = p->wide;
         }
-        isa->gemm(x, a->ldx, full, depth, sums, p->rows, k == 0);
+        isa->gemm(x, a->ldx, full, depth, sums, p->rows, k == 0, full + next);
     }
 }
 

@@ -26,10 +26,10 @@ struct bs_isa {
     /*
      * c[i][j] (+)= sum over k of a[i][k] b[k][j] for `rows` rows and the nr
      * columns of a panel; c is dense, rows of nr; written if `first`, added to
-     * if not.
+     * if not.  `next`, what comes after b and is as large, is prefetched.
      */
     void (*gemm)(const float *a, size_t lda, const float *b, size_t k, float *c,
-                 size_t rows, bool first);
+                 size_t rows, bool first, const float *next);
     /* The same in bf16, or NULL: k is even, b is [k / 2][nr][2]. */
     void (*gemm_bf16)(const uint16_t *a, size_t lda, const uint16_t *b,
                       size_t k, float *c, size_t rows, bool first);

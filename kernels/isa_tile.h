@@ -47,7 +47,7 @@ tile_store(V x[][NV], float *c, size_t mr, bool first)
 
 INLINE void
 tile(const size_t mr, const float *a, size_t lda, const float *b, size_t k,
-     float *c, bool first)
+     float *c, bool first, const float *next)
 {
     V x[MR][NV];
     size_t i, j, l;
@@ -60,6 +60,8 @@ tile(const size_t mr, const float *a, size_t lda, const float *b, size_t k,
     for (l = 0; l < k; l++) {
         V w[NV];
 
+        if (next != NULL)
+            __builtin_prefetch(next + l * NR, 0, 2);
 #pragma GCC unroll 4
         for (j = 0; j < NV; j++)
             w[j] = LOAD(b + l * NR + j * VW);
@@ -77,18 +79,22 @@ tile(const size_t mr, const float *a, size_t lda, const float *b, size_t k,
 
 /* A tile of each number of rows up to MR: the last rows cost no more than
  * their share. */
-#define TILE_CASE(n)                                       \
-    case n:                                                \
-        if (n <= MR)                                       \
-            tile(n <= MR ? n : 1, a, lda, b, k, c, first); \
+#define TILE_CASE(n)                                             \
+    case n:                                                      \
+        if (n <= MR)                                             \
+            tile(n <= MR ? n : 1, a, lda, b, k, c, first, NULL); \
         break;
 
 static void
 gemm(const float *a, size_t lda, const float *b, size_t k, float *c,
-     size_t rows, bool first)
+     size_t rows, bool first, const float *next)
 {
+    if (rows >= MR) {
+        tile(MR, a, lda, b, k, c, first, next);
+        rows -= MR, a += MR * lda, c += MR * NR;
+    }
     for (; rows >= MR; rows -= MR, a += MR * lda, c += MR * NR)
-        tile(MR, a, lda, b, k, c, first);
+        tile(MR, a, lda, b, k, c, first, NULL);
     switch (rows) {
         TILE_CASE(1)
         TILE_CASE(2)
