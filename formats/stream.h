@@ -41,7 +41,8 @@ enum bs_reader_flags {
 
 /*
  * Read descriptor fd, which stays the caller's; `name` is for messages.
- * max_frame bounds the memory of one frame (0: 1 GiB).
+ * max_frame bounds the memory of one frame (0: 1 GiB; at least 4 MiB), so that
+ * any record of up to max_frame bytes is taken.
  */
 int bs_reader_open(struct bs_reader **out, int fd, const char *name,
                    unsigned flags, size_t max_frame,

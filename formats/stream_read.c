@@ -14,6 +14,8 @@
 #include "formats/frame_source.h"
 
 #define FRAME_MAX ((size_t)1 << 30)
+/* What bs_writer may put together into one frame without a large record. */
+#define FRAME_LEAST ((size_t)4 << 20)
 
 /* Where a segment stands between two documents. */
 enum state { START, OPEN, CLOSED };
@@ -47,8 +49,10 @@ bs_reader_open_after(struct bs_reader **out, int fd, const char *name,
         return bs_err_memory(e, "reader", sizeof *r);
     r->name = name;
     r->flags = flags;
-    status = bs_frame_source_open(
-        &r->source, fd, max_frame > 0 ? max_frame : FRAME_MAX, seen, len, e);
+    max_frame = max_frame == 0            ? FRAME_MAX
+                : max_frame < FRAME_LEAST ? FRAME_LEAST
+                                          : max_frame;
+    status = bs_frame_source_open(&r->source, fd, max_frame, seen, len, e);
     if (status < 0) {
         bs_reader_close(r);
         return status;

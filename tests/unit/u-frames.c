@@ -130,8 +130,8 @@ test_across(void)
     bs_buf_release(&stream);
 }
 
-/* Keys of 200 and 201 bytes; JSON of 1 MiB and 8 bytes more in a record, of 16
- * MiB and 8 bytes more in a head. */
+/* Keys of 200 and 201 bytes; the longest JSON of a record and of a head, and 64
+ * bytes more. */
 static void
 test_sizes(void)
 {
@@ -245,9 +245,11 @@ test_limits(void)
 {
     static const uint8_t claim[] = {0x28, 0xb5, 0x2f, 0xfd, 0xc4, 0x38, 1,
                                     0,    0,    0x10, 0,    0,    0,    0};
+    enum { LIMIT = 5 << 20, JSON = 64 + 128 + 128 }; /* head, record, end */
     struct bs_buf b = {0}, docs = {0};
     struct bs_err e = {0};
     struct summary s;
+    char json[200];
 
     expect("a frame of more than the limit", claim, sizeof claim,
            "frame of 268435457 bytes is over the limit of 268435456");
@@ -258,12 +260,21 @@ test_limits(void)
            "longer than its content");
     b.len = 0;
     add_doc(&docs, HEAD, 0);
-    add_end(&docs, 0);
+    snprintf(json, sizeof json,
+             "{\"__metadata__\":{\"key\":\"a\"},\"x\":{\"dtype\":\"U8\","
+             "\"shape\":[%d],\"data_offsets\":[0,%d]}}",
+             LIMIT - JSON, LIMIT - JSON);
+    add_doc(&docs, json, LIMIT - JSON);
+    add_end(&docs, 1);
+    need(docs.len == LIMIT);
     add_frame(&b, docs.data, docs.len);
-    s = read_bytes(b.data, b.len, 0, docs.len);
+    s = read_bytes(b.data, b.len, 0, LIMIT);
     ok(s.code == 0, "a frame of exactly the limit");
-    s = read_bytes(b.data, b.len, 0, docs.len - 1);
+    s = read_bytes(b.data, b.len, 0, LIMIT - 1);
     ok(says(&s, BS_EX_DATA, "over the limit"), "a frame of one byte more");
+    s = read_bytes(b.data, b.len, 0, 1);
+    ok(says(&s, BS_EX_DATA, "over the limit of 4194304"),
+       "no limit is less than 4 MiB");
     bs_buf_release(&b);
     bs_buf_release(&docs);
 }
