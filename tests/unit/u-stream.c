@@ -426,6 +426,41 @@ test_misuse(void)
     close(fd);
 }
 
+/* Nothing is written that the reader would refuse. */
+static void
+test_writer_limits(void)
+{
+    struct bs_err e = {0};
+    const uint64_t none = 0;
+    char name[140];
+    int over, i;
+
+    for (over = 0; over < 4; over++) {
+        int fd = memfd_create("test", MFD_CLOEXEC), r;
+        int tensors = over < 2 ? 256 + over : 1;
+        int width = over < 2 ? 3 : 126 + over;
+        struct bs_doc head = {0}, rec = {0};
+        struct bs_writer *w;
+
+        need(bs_writer_open(&w, fd, "t", 1, &e) == 0);
+        set(&head, "bs.kind", "code");
+        need(bs_writer_head(w, &head) == 0);
+        set(&rec, "key", "a");
+        for (i = 0; i < tensors; i++) {
+            snprintf(name, sizeof name, "%0*d", width, i);
+            need(bs_doc_put(&rec, name, BS_DTYPE_U8, 1, &none, NULL, &e) == 0);
+        }
+        r = bs_writer_record(w, &rec);
+        ok(r == (over & 1 ? -BS_EX_DATA : 0),
+           "%d tensors with names of %d bytes", tensors, width);
+        need(bs_writer_close(w, &e) == r);
+        e = (struct bs_err){0};
+        bs_doc_release(&head);
+        bs_doc_release(&rec);
+        close(fd);
+    }
+}
+
 int
 main(void)
 {
@@ -444,5 +479,6 @@ main(void)
     test_full();
     test_no_reader();
     test_misuse();
+    test_writer_limits();
     return tap_done();
 }
