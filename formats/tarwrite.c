@@ -15,6 +15,7 @@ struct bs_tar {
     struct archive_entry *entry;
     int fd;
     int write_errno; /* of a failed write, 0 for none */
+    bool mute;       /* write no more */
 };
 
 static const struct {
@@ -48,20 +49,26 @@ bs_tar_named(const char *path, enum bs_tar_filter *filter)
     return false;
 }
 
+/*
+ * libarchive never hears of a failed write: it would leak what it holds for the
+ * output.  What follows one goes nowhere, and every call here looks.
+ */
 static la_ssize_t
 output(struct archive *writer, void *arg, const void *data, size_t len)
 {
     struct bs_tar *t = arg;
 
-    if (bs_write(t->fd, data, len) == 0)
-        return (la_ssize_t)len;
-    t->write_errno = errno;
-    archive_set_error(writer, errno, "write failed");
-    return -1;
+    (void)writer;
+    if (!t->mute && bs_write(t->fd, data, len) < 0) {
+        t->write_errno = errno;
+        t->mute = true;
+    }
+    return (la_ssize_t)len;
 }
 
+/* What a call to libarchive and the writes that it led to came to. */
 static int
-failed(const struct bs_tar *t, struct bs_err *e)
+outcome(const struct bs_tar *t, bool good, struct bs_err *e)
 {
     const char *text = archive_error_string(t->writer);
 
@@ -69,6 +76,8 @@ failed(const struct bs_tar *t, struct bs_err *e)
         errno = t->write_errno;
         return bs_err_errno(e, BS_EX_IO, "write failed");
     }
+    if (good)
+        return 0;
     return bs_err_set(
         e, archive_errno(t->writer) == ENOMEM ? BS_EX_OSERR : BS_EX_SOFTWARE,
         "cannot make the archive: %s", text != NULL ? text : "unknown error");
@@ -100,23 +109,26 @@ bs_tar_open(struct bs_tar **out, int fd, enum bs_tar_filter filter,
             struct bs_err *e)
 {
     struct bs_tar *t = bs_alloc_array(1, sizeof *t);
-    int r = 0;
+    struct archive *w;
+    int r;
 
     *out = NULL;
     if (t == NULL)
         return bs_err_memory(e, "archive", sizeof *t);
     t->fd = fd;
-    t->writer = archive_write_new();
+    t->writer = w = archive_write_new();
     t->entry = archive_entry_new();
-    if (t->writer == NULL || t->entry == NULL)
+    if (w == NULL || t->entry == NULL)
         r = bs_err_memory(e, "archive", sizeof *t);
-    else if (archive_write_set_format_pax_restricted(t->writer) != ARCHIVE_OK ||
-             set_filter(t->writer, filter) != ARCHIVE_OK ||
-             /* zeros behind compressed data are garbage to zstd */
-             archive_write_set_bytes_in_last_block(t->writer, 1) !=
-                 ARCHIVE_OK ||
-             archive_write_open(t->writer, t, NULL, output, NULL) != ARCHIVE_OK)
-        r = failed(t, e);
+    else
+        r = outcome(
+            t,
+            archive_write_set_format_pax_restricted(w) == ARCHIVE_OK &&
+                set_filter(w, filter) == ARCHIVE_OK &&
+                /* zeros behind compressed data are garbage to zstd */
+                archive_write_set_bytes_in_last_block(w, 1) == ARCHIVE_OK &&
+                archive_write_open(w, t, NULL, output, NULL) == ARCHIVE_OK,
+            e);
     if (r < 0) {
         bs_tar_abandon(t);
         return r;
@@ -129,29 +141,30 @@ int
 bs_tar_member(struct bs_tar *t, const char *name, const void *data, size_t len,
               struct bs_err *e)
 {
+    bool good;
+
     archive_entry_clear(t->entry);
     archive_entry_set_pathname(t->entry, name);
     archive_entry_set_filetype(t->entry, AE_IFREG);
     archive_entry_set_perm(t->entry, 0444);
     archive_entry_set_mtime(t->entry, 0, 0);
     archive_entry_set_size(t->entry, (la_int64_t)len);
-    if (archive_write_header(t->writer, t->entry) != ARCHIVE_OK)
-        return failed(t, e);
-    while (len > 0) {
+    good = archive_write_header(t->writer, t->entry) == ARCHIVE_OK;
+    while (good && len > 0) {
         la_ssize_t n = archive_write_data(t->writer, data, len);
 
-        if (n <= 0)
-            return failed(t, e);
-        data = (const char *)data + n;
-        len -= (size_t)n;
+        good = n > 0;
+        data = (const char *)data + (good ? n : 0);
+        len -= good ? (size_t)n : 0;
     }
-    return 0;
+    return outcome(t, good, e);
 }
 
 int
 bs_tar_close(struct bs_tar *t, struct bs_err *e)
 {
-    int r = archive_write_close(t->writer) != ARCHIVE_OK ? failed(t, e) : 0;
+    bool good = archive_write_close(t->writer) == ARCHIVE_OK;
+    int r = outcome(t, good, e);
 
     bs_tar_abandon(t);
     return r;
@@ -162,10 +175,8 @@ bs_tar_abandon(struct bs_tar *t)
 {
     if (t == NULL)
         return;
-    if (t->writer != NULL) {
-        archive_write_fail(t->writer); /* or the free would end the archive */
-        archive_write_free(t->writer);
-    }
+    t->mute = true; /* the free ends the archive */
+    archive_write_free(t->writer);
     archive_entry_free(t->entry);
     bs_free(t);
 }

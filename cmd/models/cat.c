@@ -369,6 +369,8 @@ bs_cat_run(const struct bs_cat_options *options, struct bs_sink *sink,
 
     *counts = (struct bs_cat_counts){0};
     r = run(&c, e);
+    if (r < 0 && !options->keep_heads)
+        bs_lineage_spoil(&c.lineage);
     bs_pick_release(&c.pick);
     bs_join_release(&c.join);
     bs_sample_close(&c.sample);

@@ -92,11 +92,11 @@ bs_lineage_begin(struct bs_lineage *l, const struct bs_kept *head,
     struct bs_doc made = {0};
     int r = 0;
 
-    if (merge && l->open) {
+    if (merge && l->inside) {
         r = check_same(&l->head.doc, &head->doc, e);
         return r < 0 ? r : check_same(&head->doc, &l->head.doc, e);
     }
-    l->open = true;
+    l->begun = l->inside = true;
     if (!l->options.changed && !merge)
         return l->sink->class->head(l->sink, &head->doc, e);
     if (merge)
@@ -154,6 +154,7 @@ bs_lineage_end(struct bs_lineage *l, const struct bs_kept *head,
     bool named = l->options.provenance;
     int r = 0;
 
+    l->inside = l->options.merge;
     if (!l->options.changed && !l->options.merge)
         return copy_end(l, end, partial, e);
     partial = partial || is_partial(end);
@@ -174,8 +175,24 @@ bs_lineage_end(struct bs_lineage *l, const struct bs_kept *head,
 int
 bs_lineage_finish(struct bs_lineage *l, struct bs_err *e)
 {
-    return l->options.merge && l->open ? put_end(l, &l->parents, l->partial, e)
-                                       : 0;
+    if (!l->inside)
+        return 0;
+    l->inside = false;
+    return put_end(l, &l->parents, l->partial, e);
+}
+
+void
+bs_lineage_spoil(struct bs_lineage *l)
+{
+    struct bs_doc head = {0};
+    struct bs_err e = {0};
+
+    /* a head without an end, unless there is one already */
+    if (l->begun && !l->inside &&
+        bs_doc_set(&head, "bs.kind", "failed", &e) == 0 &&
+        l->sink->class->head(l->sink, &head, &e) < 0)
+        l->begun = false; /* the sink has failed, too */
+    bs_doc_release(&head);
 }
 
 void

@@ -39,7 +39,9 @@ struct bs_lineage {
     struct bs_sink *sink;
     struct bs_kept head;   /* of the segment; of the first in a merge */
     struct bs_doc parents; /* of a merge, with their ids */
-    bool open, partial;
+    bool begun;            /* something was given to the sink */
+    bool inside;           /* and it waits for an end */
+    bool partial;
 };
 
 /* A segment of the input begins; hash 0: it has not been read yet. */
@@ -52,6 +54,9 @@ int bs_lineage_end(struct bs_lineage *l, const struct bs_kept *head,
                    struct bs_err *e) BS_CHECKED;
 /* There is no more input: a merge ends here. */
 int bs_lineage_finish(struct bs_lineage *l, struct bs_err *e) BS_CHECKED;
+/* After a failure: what was written must not look whole, or the next stage
+ * would take the segments that had ended for all there is. */
+void bs_lineage_spoil(struct bs_lineage *l);
 void bs_lineage_release(struct bs_lineage *l);
 
 #endif

@@ -80,7 +80,7 @@ inner = json.dumps({'__metadata__': {'format': 'pt'},
                     'w': {'dtype': 'BF16', 'shape': [2, 2], 'data_offsets': [0, 8]},
                     'odd name/1': {'dtype': 'U8', 'shape': [1], 'data_offsets': [8, 9]}}).encode()
 save(f'{GOLD}/safetensors.tar', tar([
-    ('a.safetensors', struct.pack('<Q', len(inner)) + inner + np.arange(4, dtype='<u2').tobytes() + b'\7')]))
+    ('a.safetensors', struct.pack('<Q', len(inner)) + inner + np.array([0x3f80, 0x3fc0, 0xc000, 0x4040], '<u2').tobytes() + b'\7')]))
 
 # ---- one defect each ---------------------------------------------------------
 
