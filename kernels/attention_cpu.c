@@ -103,16 +103,16 @@ static void
 pack_values(const struct job *job, const struct room *room, const float *v,
             size_t ld)
 {
-    size_t nr = job->c->isa->nr, dim = job->a->dim, t, p;
+    const struct bs_isa *isa = job->c->isa;
+    size_t nr = isa->nr, dim = job->a->dim, tokens = job->a->tokens, p;
 
     for (p = 0; p < job->v_panels; p++) {
         size_t cols = dim - p * nr < nr ? dim - p * nr : nr;
-        float *out = room->values + p * job->a->tokens * nr;
+        float *out = room->values + p * tokens * nr;
 
-        for (t = 0; t < job->a->tokens; t++, out += nr) {
-            memcpy(out, v + t * ld + p * nr, cols * sizeof *out);
-            memset(out + cols, 0, (nr - cols) * sizeof *out);
-        }
+        if (cols < nr)
+            memset(out, 0, tokens * nr * sizeof *out);
+        isa->scale(out, nr, v + p * nr, ld, tokens, cols, 1);
     }
 }
 
@@ -154,11 +154,9 @@ static void
 take_queries(const struct job *job, const struct room *room, const float *q,
              size_t ld, size_t rows)
 {
-    size_t dim = job->a->dim, i, j;
+    size_t dim = job->a->dim, i;
 
-    for (i = 0; i < rows; i++)
-        for (j = 0; j < dim; j++)
-            room->query[i * dim + j] = q[i * ld + j] * job->scale;
+    job->c->isa->scale(room->query, dim, q, ld, rows, dim, job->scale);
     if (job->pairs)
         narrow_rows(job->c->isa, room->query16, room->query, dim, rows, dim);
     for (i = 0; i < rows; i++) {
@@ -194,16 +192,14 @@ score(const struct job *job, const struct room *room, size_t rows, size_t key,
 static void
 shrink_sums(const struct job *job, const struct room *room, size_t rows)
 {
-    size_t nr = job->c->isa->nr, p, i, j;
+    size_t nr = job->c->isa->nr, p, i;
 
     for (p = 0; p < job->v_panels; p++)
         for (i = 0; i < rows; i++) {
             float *row = room->sums + (p * rows + i) * nr;
 
-            if (room->shrink[i] == 1)
-                continue;
-            for (j = 0; j < nr; j++)
-                row[j] *= room->shrink[i];
+            if (room->shrink[i] != 1)
+                job->c->isa->scale(row, nr, row, nr, 1, nr, room->shrink[i]);
         }
 }
 
@@ -241,19 +237,13 @@ give_rows(const struct job *job, const struct room *room, float *out,
           size_t rows)
 {
     size_t nr = job->c->isa->nr, dim = job->a->dim;
-    size_t ld = job->a->heads * dim, i, p, j;
+    size_t ld = job->a->heads * dim, i, p;
 
-    for (i = 0; i < rows; i++) {
-        float inverse = 1 / room->total[i];
-
-        for (p = 0; p < job->v_panels; p++) {
-            const float *row = room->sums + (p * rows + i) * nr;
-            size_t cols = dim - p * nr < nr ? dim - p * nr : nr;
-
-            for (j = 0; j < cols; j++)
-                out[i * ld + p * nr + j] = row[j] * inverse;
-        }
-    }
+    for (i = 0; i < rows; i++)
+        for (p = 0; p < job->v_panels; p++)
+            job->c->isa->scale(
+                out + i * ld + p * nr, ld, room->sums + (p * rows + i) * nr, nr,
+                1, dim - p * nr < nr ? dim - p * nr : nr, 1 / room->total[i]);
 }
 
 static void

@@ -37,6 +37,10 @@ struct bs_isa {
     void (*widen)(float *out, const uint16_t *in, size_t n);
     void (*narrow)(uint16_t *out, const float *in, size_t n);
 
+    /* y = factor * x, rows ldy and ldx apart. */
+    void (*scale)(float *y, size_t ldy, const float *x, size_t ldx, size_t rows,
+                  size_t cols, float factor);
+
     /* Rows of c, which lies in panels `panel` floats apart, to rows of y:
      * columns col..col+cols-1 of bias and scale. */
     void (*epilogue)(const struct bs_isa_epilogue *epi, size_t col,

@@ -28,6 +28,7 @@ const struct bs_isa ISA_TABLE(ISA_NAME) = {
     .gemm_bf16 = GEMM_BF16,
     .widen = widen,
     .narrow = narrow,
+    .scale = scale,
     .epilogue = epilogue,
     .pack = pack,
     .softmax = softmax,

@@ -161,6 +161,17 @@ epilogue(const struct bs_isa_epilogue *epi, size_t col, const float *c,
 }
 
 static void
+scale(float *y, size_t ldy, const float *x, size_t ldx, size_t rows,
+      size_t cols, float factor)
+{
+    size_t i, j;
+
+    for (i = 0; i < rows; i++, y += ldy, x += ldx)
+        for (j = 0; j < cols; j += VW)
+            store_some(y + j, load_some(x + j, cols - j, 0) * factor, cols - j);
+}
+
+static void
 widen(float *out, const uint16_t *in, size_t n)
 {
     size_t i;
