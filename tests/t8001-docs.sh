@@ -36,7 +36,7 @@ do
 	ok "$cmd: the page names no option that is not there" '
 		$cmd --list-options | cut -f 2 >known
 		mandoc -Tascii "$page" | col -bx | sed -n "/^DESCRIPTION/,/^EXIT STATUS/p" |
-			grep -oE "^ +(-[A-Za-z], )?--[a-z-]+" | grep -oE -e "--[a-z-]+" | sort -u >named
+			grep -oE "^ +(-[A-Za-z], )?--[a-z0-9-]+" | grep -oE -e "--[a-z0-9-]+" | sort -u >named
 		while read -r name
 		do
 			grep -qx -e "$name" known || { echo "not an option: $name"; exit 1; }
