@@ -115,15 +115,16 @@ add_value(struct bs_buf *b, const char *value, struct bs_err *e)
     return r;
 }
 
+/* "name": an object of the metadata, a line each. */
 static int
-add_members(struct bs_buf *b, const struct bs_doc *doc, const char *before,
+add_members(struct bs_buf *b, const char *name, const struct bs_doc *doc,
             struct bs_err *e)
 {
     size_t i;
-    int r = 0;
+    int r = bs_buf_printf(b, e, "\"%s\": {", name);
 
     for (i = 0; i < doc->metas && r == 0; i++) {
-        r = bs_buf_printf(b, e, "%s\n    ", i > 0 ? "," : before);
+        r = bs_buf_printf(b, e, "%s\n    ", i > 0 ? "," : "");
         if (r == 0)
             r = bs_json_quote(b, doc->meta[i].name, e);
         if (r == 0)
@@ -131,7 +132,7 @@ add_members(struct bs_buf *b, const struct bs_doc *doc, const char *before,
         if (r == 0)
             r = add_value(b, doc->meta[i].value, e);
     }
-    return r;
+    return r < 0 ? r : bs_buf_str(b, "}", e);
 }
 
 /* ---- values -------------------------------------------------------------- */
@@ -288,7 +289,9 @@ text_head(struct bs_sink *base, const struct bs_doc *head, struct bs_err *e)
     int r = 0;
 
     if (t->kind == BS_TEXT_HEADS) {
-        r = add_members(&t->buf, head, "{", e);
+        r = bs_buf_str(&t->buf, "{", e);
+        if (r == 0)
+            r = add_members(&t->buf, "head", head, e);
         if (r == 0)
             r = flush(t, 0, e); /* to be seen even where the rest is cut */
     }
@@ -318,8 +321,10 @@ text_end(struct bs_sink *base, const struct bs_doc *end, struct bs_err *e)
 
     if (t->kind != BS_TEXT_HEADS)
         return 0;
-    r = add_members(&t->buf, end, ",", e);
-    return r < 0 ? r : bs_buf_str(&t->buf, "\n}\n", e);
+    r = bs_buf_str(&t->buf, ",\n", e);
+    if (r == 0)
+        r = add_members(&t->buf, "end", end, e);
+    return r < 0 ? r : bs_buf_str(&t->buf, "}\n", e);
 }
 
 static int
