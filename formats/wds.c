@@ -26,6 +26,7 @@ struct bs_wds {
     size_t max_record, left; /* bytes that the record may still take */
     struct bs_member member; /* the one in hand */
     bool pending;            /* it is not used yet */
+    bool finished;           /* there are no more */
     bool ended;
     enum { OUTSIDE, INSIDE } segment; /* of __bs__/head and __bs__/end */
     uint64_t ignored;
@@ -528,14 +529,15 @@ bs_wds_next(struct bs_wds *w, struct bs_doc **doc, struct bs_err *e)
     *doc = &w->doc;
     clear(w);
     while (r == 0) {
-        if (!w->pending) {
+        if (!w->pending && !w->finished) {
             r = bs_archive_next(w->archive, &w->member, e);
             if (r < 0)
                 return r;
-            if (r == 0)
-                return finish(w, e);
-            w->pending = true;
+            w->pending = r > 0;
+            w->finished = r == 0;
         }
+        if (w->finished)
+            return finish(w, e);
         r = use(w, e);
         if (r < 0)
             return bs_err_prefix(e, "member '%s'", w->member.name);
