@@ -160,26 +160,31 @@ test_errors(void)
     bs_gather_close(NULL);
 }
 
+/* The params of some options are these. */
+static void
+check_params(const struct bs_gather_options *o, uint64_t limit, uint64_t shard,
+             uint64_t shards, const char *want)
+{
+    struct bs_buf b = {0};
+    struct bs_err e = {0};
+    int r = bs_gather_params(o, limit, shard, shards, &b, &e);
+
+    ok(r == 0 && strcmp((char *)b.data, want) == 0, "params: %s", want);
+    bs_buf_release(&b);
+}
+
 static void
 test_params(void)
 {
     struct bs_gather_options o = {0};
-    struct bs_buf b = {0};
-    struct bs_err e = {0};
 
-    ok(bs_gather_params(&o, UINT64_MAX, 0, 0, &b, &e) == 0 &&
-           strcmp((char *)b.data, "{}") == 0,
-       "params: %s", (char *)b.data);
+    check_params(&o, UINT64_MAX, 0, 0, "{}");
     o.dedupe = o.no_captions = true;
     o.max_bytes = 7;
     o.key_prefix = "a/";
-    b.len = 0;
-    ok(bs_gather_params(&o, 9, 1, 3, &b, &e) == 0 &&
-           strcmp((char *)b.data,
-                  "{\"captions\":false,\"dedupe\":true,\"key_prefix\":\"a/\","
-                  "\"limit\":9,\"max_bytes\":7,\"shard\":\"1/3\"}") == 0,
-       "params: %s", (char *)b.data);
-    bs_buf_release(&b);
+    check_params(&o, 9, 1, 3,
+                 "{\"captions\":false,\"dedupe\":true,\"key_prefix\":\"a/\","
+                 "\"limit\":9,\"max_bytes\":7,\"shard\":\"1/3\"}");
 }
 
 int
