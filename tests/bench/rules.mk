@@ -1,0 +1,25 @@
+# Benchmarks: ratios to peers, measured in one run.  Not part of the build.
+
+BENCH_BIN := $(BUILD)/tests/bench
+
+# header,package: go on if the compiler finds the header, else name the package.
+bench_probe = printf '\#include <%s>\n' $(1) | $(CC) -E -x c - >/dev/null 2>&1 || { \
+   echo 'bench: <$(1)> not found; sudo apt-get install $(2)' >&2; exit 1; }
+
+$(BENCH_BIN)/bench-gemm $(BENCH_BIN)/bench-attention: $(BENCH_BIN)/%: $(BENCH_BIN)/%.o $(LIB)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(CFLAGS) $(SANFLAGS) $(LDFLAGS) -o $@ $^ $(bs_LIBS) -ldnnl -lopenblas -lgomp $(LDLIBS)
+
+-include $(wildcard $(BENCH_BIN)/*.d)
+
+bench-peers:
+	$(Q)$(call bench_probe,dnnl.h,libdnnl-dev)
+	$(Q)$(call bench_probe,cblas.h,libopenblas-dev)
+
+## bench-kernels: matrix products and attention against oneDNN and OpenBLAS
+bench-kernels: bench-peers
+	$(Q)$(MAKE) $(BENCH_BIN)/bench-gemm $(BENCH_BIN)/bench-attention
+	$(Q)env -u OPENBLAS_CORETYPE -u OPENBLAS_L2_SIZE $(BENCH_BIN)/bench-gemm
+	$(Q)env -u OPENBLAS_CORETYPE -u OPENBLAS_L2_SIZE $(BENCH_BIN)/bench-attention
+
+.PHONY: bench-peers bench-kernels
