@@ -238,6 +238,12 @@ bs_frame_source_open(struct bs_frame_source **out, int fd, size_t max_frame,
     return r;
 }
 
+bool
+bs_frame_source_wait(struct bs_frame_source *s)
+{
+    return bs_ring_wait(s->ring);
+}
+
 const struct bs_buf *
 bs_frame_source_drain(struct bs_frame_source *s)
 {

@@ -27,6 +27,8 @@ int bs_frame_source_open(struct bs_frame_source **out, int fd, size_t max_frame,
                          const void *seen, size_t len,
                          struct bs_err *e) BS_CHECKED;
 
+/* True once drain would not wait; false if bs_stop_wanted() comes first. */
+bool bs_frame_source_wait(struct bs_frame_source *s);
 /* Content of the next frame, verified; NULL when none will come. */
 const struct bs_buf *bs_frame_source_drain(struct bs_frame_source *s);
 void bs_frame_source_drained(struct bs_frame_source *s);

@@ -3,9 +3,12 @@
  */
 #include "formats/ring.h"
 
-#include <pthread.h>
+#include "common/stop.h"
 
-enum { BUFFERS = 3 };
+#include <pthread.h>
+#include <time.h>
+
+enum { BUFFERS = 3, LOOK_MS = 100 };
 
 struct bs_ring {
     pthread_mutex_t lock;
@@ -59,6 +62,34 @@ bs_ring_drain(struct bs_ring *r, int *tag)
     }
     pthread_mutex_unlock(&r->lock);
     return b;
+}
+
+/* A signal handler cannot wake a condition, so look from time to time. */
+static void
+wait_a_little(struct bs_ring *r)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_REALTIME, &t);
+    t.tv_nsec += LOOK_MS * 1000000L;
+    if (t.tv_nsec >= 1000000000L) {
+        t.tv_nsec -= 1000000000L;
+        t.tv_sec++;
+    }
+    pthread_cond_timedwait(&r->moved, &r->lock, &t);
+}
+
+bool
+bs_ring_wait(struct bs_ring *r)
+{
+    bool ready;
+
+    pthread_mutex_lock(&r->lock);
+    while (r->filled == r->drained && !r->finished && !bs_stop_wanted())
+        wait_a_little(r);
+    ready = r->filled != r->drained || r->finished;
+    pthread_mutex_unlock(&r->lock);
+    return ready;
 }
 
 /* Change one of the ring's fields and tell the other thread. */

@@ -26,6 +26,9 @@ void bs_ring_finish(struct bs_ring *r);
 /* The draining thread: the oldest full buffer, waited for; NULL when there is
  * none and none will come.  bs_ring_drained gives it back. */
 struct bs_buf *bs_ring_drain(struct bs_ring *r, int *tag);
+/* True once a buffer is full or none will come; false if bs_stop_wanted()
+ * turns true first. */
+bool bs_ring_wait(struct bs_ring *r);
 void bs_ring_drained(struct bs_ring *r);
 /* Wants no more: wakes the filling thread. */
 void bs_ring_stop(struct bs_ring *r);

@@ -32,11 +32,14 @@ enum bs_item {
     BS_ITEM_EOF = 0,    /* the proven end of the last segment */
     BS_ITEM_HEAD = 1,   /* a segment starts */
     BS_ITEM_RECORD = 2, /* a record */
-    BS_ITEM_END = 3     /* a segment ended: count and hash were right */
+    BS_ITEM_END = 3,    /* a segment ended: count and hash were right */
+    BS_ITEM_STOP = 4    /* nothing: bs_stop_wanted() while waiting for input;
+                           only with BS_READER_STOP */
 };
 
 enum bs_reader_flags {
-    BS_READER_PARTIAL = 1 << 0 /* accept segments of status partial */
+    BS_READER_PARTIAL = 1 << 0, /* accept segments of status partial */
+    BS_READER_STOP = 1 << 1     /* do not wait for input when asked to stop */
 };
 
 /*

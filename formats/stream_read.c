@@ -165,8 +165,11 @@ at_end(struct bs_reader *r)
     return bs_err_set(&r->err, BS_EX_SOFTWARE, "reader without an end");
 }
 
-/* Make the next document's bytes the start of what is left of r->frame: 1, or
- * 0 at the end of the input, or < 0. */
+/*
+ * Make the next document's bytes the start of what is left of r->frame:
+ * BS_ITEM_RECORD (whatever it is) if there are some, BS_ITEM_EOF at the end of
+ * the input, BS_ITEM_STOP, or < 0.
+ */
 static int
 next_bytes(struct bs_reader *r)
 {
@@ -174,11 +177,14 @@ next_bytes(struct bs_reader *r)
         if (r->frame != NULL)
             bs_frame_source_drained(r->source);
         r->at = 0;
+        r->frame = NULL;
+        if ((r->flags & BS_READER_STOP) && !bs_frame_source_wait(r->source))
+            return BS_ITEM_STOP;
         r->frame = bs_frame_source_drain(r->source);
         if (r->frame == NULL)
             return at_end(r);
     }
-    return 1;
+    return BS_ITEM_RECORD;
 }
 
 /* ---- documents ----------------------------------------------------------- */
@@ -322,10 +328,9 @@ bs_reader_next(struct bs_reader *r, const struct bs_doc **doc)
         return -r->err.code;
     r->len = 0;
     status = next_bytes(r);
-    if (status > 0)
-        status = parse(r);
-    else
+    if (status != BS_ITEM_RECORD)
         return status;
+    status = parse(r);
     if (status == 0)
         status = take(r);
     if (status > 0)
