@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Make the tar and npy files of tests/golden/{wds,npy} and tests/bad, and the seeds of the fuzzers.
 
-Needs numpy, Pillow, webdataset and zstandard; run it from the root of the source.
+Needs numpy, Pillow, webdataset, xxhash and zstandard; run it from the root of the source.
 """
 import gzip
 import io
@@ -12,6 +12,7 @@ import tarfile
 
 import numpy as np
 import webdataset as wds
+import xxhash
 import zstandard
 from PIL import Image
 
@@ -74,6 +75,7 @@ save(f'{GOLD}/names.tar', tar([
     ('noext', b'no'), ('__meta__/x.txt', b'no'), ('__x__', b'no'), ('d/f.JPG', picture('JPEG')), ('d/f.JSON', b'{}'),
     ('d/g.left.png', picture('PNG')), ('d/g.right.png', picture('PNG')), ('d/g.en.txt', b'english\r\n'),
     ('d/h.webp', picture('WEBP')), ('d/h.mp4', b'no'), ('d/only.bin', b'no')]))
+save(f'{GOLD}/plain.tar', tar(samples))
 save(f'{GOLD}/plain.tar.gz', gzip.compress(tar(samples), mtime=0))
 save(f'{GOLD}/plain.tar.zst', zstandard.ZstdCompressor(write_checksum=True).compress(tar(samples)))
 inner = json.dumps({'__metadata__': {'format': 'pt'},
@@ -81,6 +83,27 @@ inner = json.dumps({'__metadata__': {'format': 'pt'},
                     'odd name/1': {'dtype': 'U8', 'shape': [1], 'data_offsets': [8, 9]}}).encode()
 save(f'{GOLD}/safetensors.tar', tar([
     ('a.safetensors', struct.pack('<Q', len(inner)) + inner + np.array([0x3f80, 0x3fc0, 0xc000, 0x4040], '<u2').tobytes() + b'\7')]))
+
+
+
+def document(meta, tensors={}):
+    """A safetensors document as bs-stream(5) wants it."""
+    spec, data = {'__metadata__': dict(sorted(meta.items()))} if meta else {}, b''
+    for name, array in tensors.items():
+        spec[name] = {'dtype': 'F32', 'shape': list(array.shape), 'data_offsets': [len(data), len(data) + array.nbytes]}
+        data += array.tobytes()
+    text = json.dumps(spec, separators=(',', ':')).encode()
+    text += b' ' * (-(len(text) + 8) % 64)
+    return struct.pack('<Q', len(text)) + text + data
+
+
+arrays = [np.arange(4, dtype='f4').reshape(2, 2) + i for i in range(2)]
+head = document({'bs.stream': '1', 'bs.kind': 'feature'})
+hash = xxhash.xxh64(head + b''.join(document({'key': f'{i:06d}'}, {'x': a}) for i, a in enumerate(arrays))).hexdigest()
+save(f'{GOLD}/bs.tar', tar(
+    [('__bs__/head', head)] +
+    [member for i, a in enumerate(arrays) for member in ((f'{i:06d}.x.npy', npy(a)), (f'{i:06d}.json', b'{}'))] +
+    [('__bs__/end', document({'bs.end': '1', 'bs.records': '2', 'bs.hash': hash, 'bs.status': 'ok'}))], end=False))
 
 # ---- one defect each ---------------------------------------------------------
 
