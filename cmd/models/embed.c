@@ -219,11 +219,11 @@ settle(struct bs_embed *em, struct job *j)
 int
 bs_embed_put(struct bs_embed *em, const struct bs_doc *rec)
 {
-    const struct bs_tensor *image = bs_preprocess_find(rec);
+    struct bs_tensor image;
     struct job *j;
     int r = 0;
 
-    if (image == NULL) {
+    if (!bs_preprocess_find(rec, &image)) {
         em->stats.no_image++;
         return em->sink.skipped(em->sink.arg, bs_doc_meta(rec, "key"),
                                 "no tensor 'jpg', 'png', 'webp' or 'rgb'");
@@ -237,7 +237,7 @@ bs_embed_put(struct bs_embed *em, const struct bs_doc *rec)
     }
     if (r < 0)
         return r;
-    j = job_make(em, rec, image);
+    j = job_make(em, rec, &image);
     if (j == NULL)
         return -em->err.code;
     em->ahead += j->cost;

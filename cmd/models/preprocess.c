@@ -6,16 +6,22 @@
 
 #include "kernels/resize.h"
 
-const struct bs_tensor *
-bs_preprocess_find(const struct bs_doc *rec)
+bool
+bs_preprocess_find(const struct bs_doc *rec, struct bs_tensor *image)
 {
     static const char *const names[] = {"jpg", "png", "webp", "rgb"};
-    const struct bs_tensor *t = NULL;
     size_t i;
 
-    for (i = 0; i < BS_LEN(names) && t == NULL; i++)
-        t = bs_doc_tensor(rec, names[i]);
-    return t;
+    for (i = 0; i < BS_LEN(names); i++) {
+        const struct bs_tensor *t = bs_doc_tensor(rec, names[i]);
+
+        if (t != NULL) {
+            *image = *t;
+            image->name = names[i];
+            return true;
+        }
+    }
+    return false;
 }
 
 /* Offset of a centred part, the half rounded to even as Python's round. */

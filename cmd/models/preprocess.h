@@ -17,8 +17,9 @@ struct bs_preprocess {
     size_t size;   /* side of the square that is cut out */
 };
 
-/* The tensor that holds the record's image (jpg, png, webp, rgb), or NULL. */
-const struct bs_tensor *bs_preprocess_find(const struct bs_doc *rec);
+/* The tensor that holds the record's image (jpg, png, webp, rgb): its data is
+ * the record's, its name static.  False if there is none. */
+bool bs_preprocess_find(const struct bs_doc *rec, struct bs_tensor *image);
 
 /*
  * Decode, resize and crop `image` to out, U8 [size, size, 3].  e says what is
