@@ -4,9 +4,9 @@
 #include "common/progress.h"
 
 #include <signal.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "common/clock.h"
 #include "common/err.h"
 
 #define FIRST_S 1.0
@@ -14,15 +14,6 @@
 #define LOG_S 10.0
 
 static volatile sig_atomic_t line_wanted;
-
-static double
-now(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
 
 static void
 on_usr1(int number)
@@ -40,7 +31,7 @@ bs_progress_start(struct bs_progress *p, const char *unit, uint64_t total,
     *p = (struct bs_progress){.unit = unit, .total = total};
     p->terminal = isatty(STDERR_FILENO) == 1;
     p->on = mode == 1 || (mode != 0 && p->terminal);
-    p->start = p->last = now();
+    p->start = p->last = bs_clock();
     sigemptyset(&act.sa_mask);
     sigaction(SIGUSR1, &act, NULL);
 }
@@ -76,7 +67,7 @@ bs_progress_step(struct bs_progress *p, uint64_t done)
     p->done = done;
     if (!p->on && !line_wanted)
         return;
-    at = now();
+    at = bs_clock();
     if (line_wanted) {
         line_wanted = 0;
         print_line(p, at, false);
@@ -92,7 +83,7 @@ bs_progress_step(struct bs_progress *p, uint64_t done)
 void
 bs_progress_end(struct bs_progress *p)
 {
-    double seconds = now() - p->start;
+    double seconds = bs_clock() - p->start;
 
     if (p->shown && p->terminal) {
         fputs("\r\x1b[K", stderr);

@@ -3,21 +3,13 @@
  */
 #include "common/stop.h"
 
+#include "common/clock.h"
+
 #include <signal.h>
-#include <time.h>
 #include <unistd.h>
 
 static volatile sig_atomic_t stop_signal;
 static double stop_at; /* seconds of the monotonic clock; 0: no limit */
-
-static double
-now(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
 
 static void
 on_signal(int number)
@@ -45,7 +37,7 @@ bs_stop_install(uint64_t seconds)
             sigaction(numbers[i], &act, NULL);
     }
     if (seconds > 0) {
-        stop_at = now() + (double)seconds;
+        stop_at = bs_clock() + (double)seconds;
         alarm(seconds < 1u << 30 ? (unsigned)seconds : 1u << 30);
     }
 }
@@ -53,7 +45,7 @@ bs_stop_install(uint64_t seconds)
 bool
 bs_stop_wanted(void)
 {
-    return stop_signal != 0 || (stop_at > 0 && now() >= stop_at);
+    return stop_signal != 0 || (stop_at > 0 && bs_clock() >= stop_at);
 }
 
 const char *
