@@ -39,6 +39,12 @@ int bs_plain_peek(struct bs_plain *p, size_t want, const uint8_t **data,
 int bs_plain_read(struct bs_plain *p, const uint8_t **data, size_t *len,
                   struct bs_err *e) BS_CHECKED;
 
+/* True if there was no compression and fd is a regular file, in which the plain
+ * bytes start at *start; to be asked after the first peek or read. */
+bool bs_plain_in_file(const struct bs_plain *p, int *fd, uint64_t *start);
+/* How many zero bytes stand at the end of what was read so far. */
+uint64_t bs_plain_zeros(const struct bs_plain *p);
+
 void bs_plain_close(struct bs_plain *p);
 
 /* ---- archives ------------------------------------------------------------ */
