@@ -7,23 +7,17 @@
  */
 #include "formats/wds.h"
 
-#include <strings.h>
-
 #include "formats/digest.h"
 #include "formats/json.h"
 #include "formats/keyset.h"
-#include "formats/npy.h"
 #include "formats/stream.h"
+#include "formats/wds_parts.h"
 
-enum {
-    PARTS_MAX = BS_DOC_TENSORS_MAX, /* members of a record */
-    TEXT_MAX = 1 << 20,
-    HASH_CHARS = 16
-};
+enum { HASH_CHARS = 16 };
 
 struct bs_wds {
     struct bs_archive *archive;
-    size_t max_record, left; /* bytes that the record may still take */
+    size_t max_record;
     struct bs_member member; /* the one in hand */
     bool pending;            /* it is not used yet */
     bool finished;           /* there are no more */
@@ -31,15 +25,12 @@ struct bs_wds {
     enum { OUTSIDE, INSIDE } segment; /* of __bs__/head and __bs__/end */
     uint64_t ignored;
 
-    struct bs_doc doc; /* head, record or end, as lent */
-    bool open;         /* a record is being collected */
-    bool used;         /* and one of its members meant something */
-    char *origin;      /* its path as the archive has it, up to the dot */
+    struct bs_wds_parts parts; /* the head, record or end, as lent */
+    bool open;                 /* a record is being collected */
+    bool used;                 /* and one of its members meant something */
+    char *origin; /* its path as the archive has it, up to the dot */
     size_t origin_len;
     char key[BS_WDS_KEY_SIZE];
-    struct bs_buf part[PARTS_MAX];  /* contents that doc borrows */
-    struct bs_doc inner[PARTS_MAX]; /* parsed safetensors members */
-    size_t parts;
     struct bs_keyset seen;
 };
 
@@ -117,273 +108,14 @@ extension(const char *name)
     return dot != NULL && dot > base && dot[1] != '\0' ? dot + 1 : NULL;
 }
 
-static bool
-is_last(const char *ext, const char *name)
-{
-    const char *dot = strrchr(ext, '.');
-
-    return strcasecmp(dot != NULL ? dot + 1 : ext, name) == 0;
-}
-
-/* Copy of ext without its last part; "" where it is the only one. */
-static int
-first_part(const char *ext, char name[BS_DOC_NAME_MAX + 1], struct bs_err *e)
-{
-    const char *dot = strrchr(ext, '.');
-    size_t len = dot != NULL ? (size_t)(dot - ext) : 0;
-
-    if (len > BS_DOC_NAME_MAX)
-        return bs_err_set(e, BS_EX_DATA, "name '%s' is too long", ext);
-    memcpy(name, ext, len);
-    name[len] = '\0';
-    return 0;
-}
-
-/* ---- members ---------------------------------------------------------------
- */
-
-/* The member's contents in a part of their own. */
-static int
-load(struct bs_wds *w, size_t limit, struct bs_buf **part, struct bs_err *e)
-{
-    int r;
-
-    *part = &w->part[w->parts % PARTS_MAX];
-    if (w->parts == PARTS_MAX)
-        return bs_err_set(e, BS_EX_DATA, "more than %d members in a record",
-                          PARTS_MAX);
-    if (limit > w->left)
-        limit = w->left;
-    w->parts++;
-    (*part)->len = 0;
-    r = bs_archive_data(w->archive, limit, *part, e);
-    if (r > 0)
-        return bs_err_set(e, BS_EX_DATA, "larger than %zu bytes", limit);
-    w->left -= (*part)->len;
-    return r;
-}
-
-static int
-put_new(struct bs_wds *w, const char *name, enum bs_dtype dtype, unsigned rank,
-        const uint64_t *shape, const void *data, struct bs_err *e)
-{
-    if (bs_doc_tensor(&w->doc, name) != NULL)
-        return bs_err_set(e, BS_EX_DATA, "a second tensor '%s'", name);
-    return bs_doc_put(&w->doc, name, dtype, rank, shape, data, e);
-}
-
-/* The name of an encoded image's tensor, by its extensions; the format's part
- * in lower case, "jpeg" as "jpg". */
-static int
-add_image(struct bs_wds *w, const char *ext, const char *format,
-          struct bs_err *e)
-{
-    char name[BS_DOC_NAME_MAX + 1];
-    int r = first_part(ext, name, e);
-    size_t len = strlen(name);
-    struct bs_buf *part;
-    uint64_t shape[1];
-
-    if (r == 0 && len + strlen(format) + 2 > sizeof name)
-        r = bs_err_set(e, BS_EX_DATA, "name '%s' is too long", ext);
-    if (r < 0)
-        return r;
-    snprintf(name + len, sizeof name - len, "%s%s", len > 0 ? "." : "", format);
-    r = load(w, SIZE_MAX, &part, e);
-    if (r < 0)
-        return r;
-    shape[0] = part->len;
-    return put_new(w, name, BS_DTYPE_U8, 1, shape, part->data, e);
-}
-
-static int
-add_npy(struct bs_wds *w, const char *ext, struct bs_err *e)
-{
-    char name[BS_DOC_NAME_MAX + 1];
-    struct bs_npy npy;
-    struct bs_buf *part;
-    int r = first_part(ext, name, e);
-
-    if (r < 0)
-        return r;
-    r = load(w, SIZE_MAX, &part, e);
-    if (r == 0)
-        r = bs_npy_parse(&npy, part->data, part->len, e);
-    if (r < 0)
-        return r;
-    return put_new(w, *name != '\0' ? name : "x", npy.dtype, npy.rank,
-                   npy.shape, part->data + npy.header, e);
-}
-
-static int
-add_safetensors(struct bs_wds *w, struct bs_err *e)
-{
-    struct bs_doc_limits limits = bs_doc_limits_record;
-    struct bs_doc *inner = &w->inner[w->parts % PARTS_MAX];
-    struct bs_buf *part;
-    int r = load(w, SIZE_MAX, &part, e);
-    size_t i;
-
-    limits.align = 1; /* it was written by anybody */
-    if (r == 0)
-        r = bs_doc_parse(inner, part->data, part->len, &limits, e);
-    for (i = 0; r == 0 && i < inner->tensors; i++) {
-        const struct bs_tensor *t = &inner->tensor[i];
-
-        r = put_new(w, t->name, t->dtype, t->rank, t->shape, t->data, e);
-    }
-    return r;
-}
-
-/* Text of the member, ended by a NUL; *text lies in the part. */
-static int
-load_text(struct bs_wds *w, const char **text, size_t *len, struct bs_err *e)
-{
-    struct bs_buf *part;
-    int r = load(w, TEXT_MAX, &part, e);
-
-    if (r == 0)
-        r = bs_buf_add(part, "", 1, e);
-    if (r < 0)
-        return r;
-    *text = (const char *)part->data;
-    *len = part->len - 1;
-    if (strlen(*text) != *len)
-        return bs_err_set(e, BS_EX_DATA, "NUL in a text");
-    return 0;
-}
-
-/* Set metadata that is not there yet: the exact JSON goes before texts. */
-static int
-set_new(struct bs_wds *w, const char *name, const char *value, struct bs_err *e)
-{
-    if (bs_doc_meta(&w->doc, name) != NULL)
-        return 0;
-    return bs_doc_set(&w->doc, name, value, e);
-}
-
-/* A text without the line's end that editors put there. */
-static int
-add_text(struct bs_wds *w, const char *ext, struct bs_err *e)
-{
-    char name[BS_DOC_NAME_MAX + 1];
-    const char *text;
-    size_t len;
-    char *copy;
-    int r = first_part(ext, name, e);
-
-    if (r == 0)
-        r = load_text(w, &text, &len, e);
-    if (r < 0)
-        return r;
-    if (*name == '\0')
-        memcpy(name, is_last(ext, "cls") ? "cls" : "caption",
-               is_last(ext, "cls") ? 4 : 8);
-    if (len > 0 && text[len - 1] == '\n')
-        len--;
-    if (len > 0 && text[len - 1] == '\r')
-        len--;
-    copy = bs_alloc(len + 1);
-    if (copy == NULL)
-        return bs_err_memory(e, "text", len);
-    memcpy(copy, text, len);
-    copy[len] = '\0';
-    r = set_new(w, name, copy, e);
-    bs_free(copy);
-    return r;
-}
-
-/* A value as metadata: a string as it is, no value for null, else JSON. */
-static int
-set_json(struct bs_wds *w, const char *name, const struct bs_json *v,
-         struct bs_err *e)
-{
-    struct bs_buf text = {0};
-    int r;
-
-    /* whoever wrote "key" meant his own; ours is the member's name */
-    if (strcmp(name, "key") == 0 || v->type == BS_JSON_NULL)
-        return 0;
-    if (v->type == BS_JSON_STRING)
-        return bs_doc_set(&w->doc, name, v->text, e);
-    r = bs_json_write(&text, v, e);
-    if (r == 0)
-        r = bs_buf_add(&text, "", 1, e);
-    if (r == 0)
-        r = bs_doc_set(&w->doc, name, (const char *)text.data, e);
-    bs_buf_release(&text);
-    return r;
-}
-
-static int
-add_json(struct bs_wds *w, const char *ext, struct bs_err *e)
-{
-    char name[BS_DOC_NAME_MAX + 1];
-    const struct bs_json *root, *c;
-    struct bs_json_doc *json = NULL;
-    const char *text;
-    size_t len;
-    int r = first_part(ext, name, e);
-
-    if (r == 0)
-        r = load_text(w, &text, &len, e);
-    if (r == 0)
-        r = bs_json_parse(&json, text, len, BS_JSON_NONFINITE, e);
-    if (r < 0)
-        return r;
-    root = bs_json_root(json);
-    if (*name != '\0')
-        r = set_json(w, name, root, e);
-    else if (root->type != BS_JSON_OBJECT)
-        r = bs_err_set(e, BS_EX_DATA, "not a JSON object");
-    else
-        for (c = root->child; c != NULL && r == 0; c = c->next)
-            r = set_json(w, c->key, c, e);
-    bs_json_free(json);
-    return r;
-}
-
-/* Add the member to the record: 1, or 0 if it means nothing. */
-static int
-add_member(struct bs_wds *w, const char *ext, struct bs_err *e)
-{
-    static const char *const images[][2] = {
-        {"jpg", "jpg"}, {"jpeg", "jpg"}, {"png", "png"}, {"webp", "webp"}};
-    size_t i;
-    int r;
-
-    for (i = 0; i < BS_LEN(images); i++)
-        if (is_last(ext, images[i][0])) {
-            r = add_image(w, ext, images[i][1], e);
-            return r < 0 ? r : 1;
-        }
-    if (is_last(ext, "npy"))
-        r = add_npy(w, ext, e);
-    else if (strcasecmp(ext, "safetensors") == 0)
-        r = add_safetensors(w, e);
-    else if (is_last(ext, "json"))
-        r = add_json(w, ext, e);
-    else if (is_last(ext, "txt") || strcasecmp(ext, "cls") == 0)
-        r = add_text(w, ext, e);
-    else
-        return 0;
-    return r < 0 ? r : 1;
-}
-
 /* ---- records ---------------------------------------------------------------
  */
 
-/* Forget the record, keep the memory of its parts. */
+/* Forget the record. */
 static void
 clear(struct bs_wds *w)
 {
-    size_t i;
-
-    bs_doc_release(&w->doc);
-    for (i = 0; i < w->parts; i++)
-        bs_doc_release(&w->inner[i]);
-    w->parts = 0;
-    w->left = w->max_record;
+    bs_wds_clear(&w->parts, w->max_record);
     w->open = w->used = false;
 }
 
@@ -422,9 +154,9 @@ begin(struct bs_wds *w, const char *name, size_t len, struct bs_err *e)
                        "must stand together%s",
                        w->key, same ? "" : ", and names must differ as keys");
     if (r > 0)
-        r = bs_doc_set(&w->doc, "key", w->key, e);
+        r = bs_doc_set(&w->parts.doc, "key", w->key, e);
     if (r == 0 && !same && is_text(w->origin))
-        r = bs_doc_set(&w->doc, "orig_key", w->origin, e);
+        r = bs_doc_set(&w->parts.doc, "orig_key", w->origin, e);
     w->open = r == 0;
     return r;
 }
@@ -437,11 +169,11 @@ load_control(struct bs_wds *w, const char *mark, struct bs_err *e)
     int r;
 
     clear(w);
-    r = load(w, SIZE_MAX, &part, e);
+    r = bs_wds_load(&w->parts, SIZE_MAX, &part, e);
     if (r == 0)
-        r = bs_doc_parse(&w->doc, part->data, part->len, &bs_doc_limits_head,
-                         e);
-    if (r == 0 && bs_doc_meta(&w->doc, mark) == NULL)
+        r = bs_doc_parse(&w->parts.doc, part->data, part->len,
+                         &bs_doc_limits_head, e);
+    if (r == 0 && bs_doc_meta(&w->parts.doc, mark) == NULL)
         r = bs_err_set(e, BS_EX_DATA, "lacks '%s'", mark);
     return r;
 }
@@ -500,7 +232,7 @@ use(struct bs_wds *w, struct bs_err *e)
     }
     r = w->open ? 0 : begin(w, name, len, e);
     if (r == 0)
-        r = add_member(w, ext, e);
+        r = bs_wds_add(&w->parts, ext, e);
     if (r < 0)
         return r;
     w->ignored += r == 0;
@@ -526,7 +258,7 @@ bs_wds_next(struct bs_wds *w, struct bs_doc **doc, struct bs_err *e)
 {
     int r = 0;
 
-    *doc = &w->doc;
+    *doc = &w->parts.doc;
     clear(w);
     while (r == 0) {
         if (!w->pending && !w->finished) {
@@ -539,8 +271,8 @@ bs_wds_next(struct bs_wds *w, struct bs_doc **doc, struct bs_err *e)
         if (w->finished)
             return finish(w, e);
         r = use(w, e);
-        if (r < 0)
-            return bs_err_prefix(e, "member '%s'", w->member.name);
+        if (r < 0 && strncmp(e->text, "member ", 7) != 0)
+            bs_err_prefix(e, "member '%.200s'", w->member.name);
     }
     return r;
 }
@@ -559,7 +291,7 @@ bs_wds_open(struct bs_wds **out, struct bs_archive *archive, size_t max_record,
         bs_archive_close(archive);
         return bs_err_memory(e, "archive", sizeof *w);
     }
-    w->archive = archive;
+    w->archive = w->parts.archive = archive;
     w->max_record = max_record;
     return 0;
 }
@@ -579,13 +311,9 @@ bs_wds_ended(const struct bs_wds *w)
 void
 bs_wds_close(struct bs_wds *w)
 {
-    size_t i;
-
     if (w == NULL)
         return;
-    clear(w);
-    for (i = 0; i < PARTS_MAX; i++)
-        bs_buf_release(&w->part[i]);
+    bs_wds_release(&w->parts);
     bs_keyset_release(&w->seen);
     bs_free(w->origin);
     bs_archive_close(w->archive);
