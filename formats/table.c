@@ -1,151 +1,14 @@
 /*
- * table.c - see table.h.  A row is gathered line by line into one buffer, then
+ * table.c - see table.h.  A row is gathered in one buffer (table_row.c), then
  * split in place; time is linear, memory one row.
  */
-#include "formats/table.h"
+#include "formats/table_own.h"
 
 #include <strings.h>
 
 #include "formats/json.h"
 
 enum { NUMBER_BYTES = 5 }; /* "4096" */
-
-/* Where a CSV row stands between two of its lines. */
-enum csv_state {
-    CSV_START, /* of a cell */
-    CSV_BARE,
-    CSV_QUOTED,
-    CSV_QUOTE /* seen inside a quoted cell: its end, or half of a doubled one */
-};
-
-struct bs_table {
-    struct bs_plain *plain;
-    enum bs_table_format format;
-    const uint8_t *block; /* lent by plain, not yet used */
-    size_t left;
-    uint64_t lines;        /* read so far */
-    struct bs_buf text;    /* of the row */
-    struct bs_buf header;  /* names of the columns, each NUL-terminated */
-    struct bs_buf names;   /* const char *[columns], into header or numbers */
-    struct bs_buf numbers; /* "1", "2", ..., NUMBER_BYTES apart */
-    struct bs_buf cells;   /* struct bs_cell [] */
-    struct bs_buf values;  /* JSON texts of cells that are no scalars */
-    struct bs_json_doc *json;
-    struct bs_row row;
-    bool titled;  /* there is a header: rows have no more cells than it */
-    bool pending; /* the row was read to look for a header, and was none */
-};
-
-static int
-row_error(const struct bs_table *t, struct bs_err *e, const char *what)
-{
-    return bs_err_set(e, BS_EX_DATA, "line %llu: %s",
-                      (unsigned long long)t->row.line, what);
-}
-
-/* ---- lines and rows ------------------------------------------------------ */
-
-/* Append the next line with its end to the row: 1, 0 at the end of input. */
-static int
-add_line(struct bs_table *t, struct bs_err *e)
-{
-    const uint8_t *end = NULL;
-    size_t n, start = t->text.len;
-    int r;
-
-    while (end == NULL) {
-        if (t->left == 0) {
-            r = bs_plain_read(t->plain, &t->block, &t->left, e);
-            if (r < 0)
-                return r;
-            if (r == 0)
-                break;
-        }
-        end = memchr(t->block, '\n', t->left);
-        n = end != NULL ? (size_t)(end - t->block) + 1 : t->left;
-        if (t->text.len + n > BS_TABLE_ROW_MAX)
-            return row_error(t, e, "row is longer than 1 MiB");
-        r = bs_buf_add(&t->text, t->block, n, e);
-        if (r < 0)
-            return r;
-        t->block += n;
-        t->left -= n;
-    }
-    if (t->text.len == start)
-        return 0;
-    t->lines++;
-    return 1;
-}
-
-/* Follow a CSV row over the bytes of one more line. */
-static enum csv_state
-csv_follow(enum csv_state state, const uint8_t *s, size_t len)
-{
-    size_t i;
-
-    for (i = 0; i < len; i++) {
-        bool quote = s[i] == '"';
-
-        if (state == CSV_QUOTED)
-            state = quote ? CSV_QUOTE : CSV_QUOTED;
-        else if (quote && state == CSV_QUOTE)
-            state = CSV_QUOTED;
-        else if (quote && state == CSV_START)
-            state = CSV_QUOTED;
-        else
-            state = s[i] == ',' ? CSV_START : CSV_BARE;
-    }
-    return state;
-}
-
-/* Cut LF or CRLF from the end of the row and terminate it. */
-static int
-trim_row(struct bs_table *t, struct bs_err *e)
-{
-    struct bs_buf *b = &t->text;
-    int r;
-
-    if (b->len > 0 && b->data[b->len - 1] == '\n')
-        b->len--;
-    if (b->len > 0 && b->data[b->len - 1] == '\r')
-        b->len--;
-    if (b->len > 0 && memchr(b->data, '\0', b->len) != NULL)
-        return row_error(t, e, "NUL byte: not a text");
-    r = bs_buf_add(b, "", 1, e);
-    if (r == 0)
-        b->len--;
-    return r;
-}
-
-/* The next row that is not empty, as text: 1, 0 at the end of input. */
-static int
-read_row(struct bs_table *t, struct bs_err *e)
-{
-    enum csv_state state;
-    size_t start;
-    int r;
-
-    do {
-        state = CSV_START;
-        t->text.len = 0;
-        t->row.line = t->lines + 1;
-        do {
-            start = t->text.len;
-            r = add_line(t, e);
-            if (r == 0 && state == CSV_QUOTED)
-                return row_error(t, e, "quote is not closed");
-            if (r <= 0)
-                return r;
-            if (t->format == BS_TABLE_CSV)
-                state = csv_follow(state, t->text.data + start,
-                                   t->text.len - start);
-        } while (state == CSV_QUOTED);
-        r = trim_row(t, e);
-        if (r < 0)
-            return r;
-    } while (t->text.len == 0);
-    return 1;
-}
 
 /* ---- cells --------------------------------------------------------------- */
 
@@ -168,9 +31,9 @@ add_cell(struct bs_table *t, const char *name, const char *value,
     size_t columns = t->names.len / sizeof(char *);
 
     if (t->row.cells == BS_TABLE_CELLS_MAX)
-        return row_error(t, e, "more than 4096 cells");
+        return bs_table_error(t, e, "more than 4096 cells");
     if (name == NULL && t->titled && t->row.cells >= columns)
-        return row_error(t, e, "more cells than the header has");
+        return bs_table_error(t, e, "more cells than the header has");
     if (name == NULL)
         cell.name = column_name(t, t->row.cells);
     t->row.cells++;
@@ -221,7 +84,7 @@ split_commas(struct bs_table *t, struct bs_err *e)
             at += strcspn(at, ",");
         end = *at;
         if (end != '\0' && end != ',')
-            return row_error(t, e, "text behind a closing quote");
+            return bs_table_error(t, e, "text behind a closing quote");
         if (at > cell)
             *at = '\0';
         r = add_cell(t, NULL, cell, e);
@@ -278,7 +141,7 @@ split_json(struct bs_table *t, struct bs_err *e)
         return bs_err_prefix(e, "line %llu", (unsigned long long)t->row.line);
     root = bs_json_root(t->json);
     if (root->type != BS_JSON_OBJECT)
-        return row_error(t, e, "not a JSON object");
+        return bs_table_error(t, e, "not a JSON object");
     for (v = root->child; v != NULL && r == 0; v = v->next) {
         if (v->type == BS_JSON_NULL)
             continue;
@@ -344,7 +207,7 @@ take_header(struct bs_table *t, struct bs_err *e)
         for (k = 0; k < i; k++)
             if (strcasecmp(row.cell[k].value, row.cell[i].value) == 0 &&
                 row.cell[i].value[0] != '\0')
-                return row_error(t, e, "the header names a column twice");
+                return bs_table_error(t, e, "the header names a column twice");
     for (i = 0; i < row.cells && r == 0; i++) {
         name =
             row.cell[i].value[0] != '\0' ? row.cell[i].value : row.cell[i].name;
@@ -430,14 +293,13 @@ begin(struct bs_table *t, enum bs_table_format format, const char *const *known,
     if (r < 0)
         return r;
     t->format = format == BS_TABLE_AUTO ? BS_TABLE_LINES : format;
-    r = read_row(t, e);
+    r = bs_table_row(t, e);
     if (r <= 0)
         return r;
     if (format == BS_TABLE_AUTO)
         t->format = guess(t, known);
-    if (t->format == BS_TABLE_CSV &&
-        csv_follow(CSV_START, t->text.data, t->text.len) == CSV_QUOTED)
-        return row_error(t, e, "quote is not closed");
+    if (t->format == BS_TABLE_CSV && bs_table_quote_open(&t->text))
+        return bs_table_error(t, e, "quote is not closed");
     r = split_row(t, e);
     if (r < 0)
         return r;
@@ -501,7 +363,7 @@ bs_table_next(struct bs_table *t, const struct bs_row **row, struct bs_err *e)
 
     *row = &t->row;
     if (!t->pending) {
-        r = read_row(t, e);
+        r = bs_table_row(t, e);
         if (r > 0)
             r = split_row(t, e);
     }

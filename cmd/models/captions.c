@@ -151,8 +151,8 @@ caption_of_json(struct bs_candidate *c, struct bs_err *e)
     struct bs_json_doc *doc = NULL;
     struct bs_err inner = {0};
     const struct bs_json *root;
-    int r = bs_json_parse(&doc, (const char *)c->json.data, c->json.len,
-                          BS_JSON_NONFINITE, &inner);
+    const char *text = c->json.len > 0 ? (const char *)c->json.data : "";
+    int r = bs_json_parse(&doc, text, c->json.len, BS_JSON_NONFINITE, &inner);
 
     if (r == -BS_EX_OSERR) {
         *e = inner;
