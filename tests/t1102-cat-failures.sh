@@ -74,6 +74,17 @@ ok 'the output file appears whole or not at all' '
 	exits 74 bs-cat -o no/where f.bs 2>err && says "cannot create .no/where." err
 	test $(ls | grep -c "tmp") -eq 0
 '
+if command -v script >/dev/null
+then
+	ok 'records are not written to a terminal, text is' '
+		exits 64 script -qec "bs-cat f.bs" /dev/null >out 2>&1 </dev/null
+		grep -q "records are not written to a terminal" out
+		exits 64 script -qec "bs-cat -f wds f.bs" /dev/null >out 2>&1 </dev/null
+		exits 0 script -qec "bs-cat -l f.bs" /dev/null >out 2>&1 </dev/null && test $(wc -l <out) -eq 20
+	'
+else
+	skip 'no script(1) for a terminal'
+fi
 ok 'a key cannot drive the terminal' '
 	printf "\\033[31m" >esc && mv esc "$(printf "bad\\033[31m.npy")"
 	exits 65 bs-cat "$(printf "bad\\033[31m.npy")" 2>err && ! grep -q "$(printf "\\033")" err
