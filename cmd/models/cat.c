@@ -48,7 +48,7 @@ widen(struct cat *c, struct bs_doc *made, struct bs_err *e)
         if (made->tensor[i].dtype == BS_DTYPE_BF16)
             bytes += made->tensor[i].bytes * 2;
     c->wide.len = 0;
-    r = bs_buf_reserve(&c->wide, bytes, e);
+    r = bs_buf_reserve(&c->wide, bytes > 0 ? bytes : 1, e);
     for (i = 0; i < made->tensors && r == 0; i++) {
         struct bs_tensor t = made->tensor[i];
         float *wide = (float *)(void *)(c->wide.data + c->wide.len);
