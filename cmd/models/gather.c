@@ -31,7 +31,7 @@ struct bs_gather {
     bool drained;        /* no more candidates in this pass */
     struct bs_buf drawn; /* struct draw[], in the order of the sample */
     size_t used;         /* of these, how many are in this or earlier rounds */
-    size_t from, round;  /* this round's: sorted by index */
+    size_t from;         /* the next one of this round, which is by index */
     uint64_t found;      /* with status ok */
     uint64_t strays, cuts; /* of the pass that numbered the candidates */
     struct bs_err failed;  /* of a source, until what went before is out */
@@ -149,13 +149,13 @@ next_round(struct bs_gather *g)
 {
     size_t left = g->drawn.len / sizeof(struct draw) - g->used;
     uint64_t missing = g->options.sample - g->found;
+    size_t round = missing < left ? (size_t)missing : left;
 
-    if (g->options.sample == 0 || missing == 0 || left == 0)
+    if (g->options.sample == 0 || round == 0)
         return false;
     g->from = g->used;
-    g->round = missing < left ? (size_t)missing : left;
-    g->used += g->round;
-    qsort(draws(g) + g->from, g->round, sizeof(struct draw), by_index);
+    g->used += round;
+    qsort(draws(g) + g->from, round, sizeof(struct draw), by_index);
     bs_candidates_rewind(g->candidates, want_round, g);
     g->drained = false;
     return true;
