@@ -1,8 +1,7 @@
 /*
  * bs-fetch - gather pictures and captions into a stream of images
  *
- * Folders, archives and lists go in, image records come out.  Memory: two
- * pictures a thread, and what gather.h says of paths and keys.
+ * Folders, archives and lists go in, image records come out; see gather.h.
  */
 #include "cmd/models/gather.h"
 #include "cmd/models/ledger.h"
@@ -68,14 +67,17 @@ write_head(struct run *run)
 static void
 take(struct run *run, const struct bs_found *found)
 {
-    bool good = found->status == BS_GATHER_OK;
+    const char *status = bs_gather_status_name(found->status);
 
     check(run, bs_ledger_add(&run->ledger, found, &run->e));
-    if (!good && run->strict)
-        bs_die(BS_EX_DATA, "'%s': %s: %s", found->src,
-               bs_gather_status_name(found->status), found->message);
-    if (good && bs_writer_record(run->writer, &found->doc) < 0)
-        bs_std_write_failed(&run->out, run->writer);
+    if (found->status == BS_GATHER_OK) {
+        if (bs_writer_record(run->writer, &found->doc) < 0)
+            bs_std_write_failed(&run->out, run->writer);
+    } else if (run->strict) {
+        bs_die(BS_EX_DATA, "'%s': %s: %s", found->src, status, found->message);
+    } else if (bs_prog_verbose() > 2) {
+        bs_info("'%s': %s: %s", found->src, status, found->message);
+    }
 }
 
 static void
@@ -131,23 +133,20 @@ write_end(struct run *run)
 static int
 parse(struct run *run, int argc, char *argv[])
 {
-    static const char *const formats[] = {"auto", "lines", "tsv",
-                                          "csv",  "jsonl", NULL};
     struct bs_gather_options *o = &run->options;
     int format = 0, captions = 1, validate = 1, operand;
 
     const struct bs_opt opt[] = {
-        OPT_ENUM('i', "input-format", "format", &format, formats,
+        OPT_ENUM('i', "input-format", "format", &format, bs_table_format_names,
                  "of lists: auto (default), lines, tsv, csv, jsonl"),
-        OPT_STR(0, "path-column", "name", &o->path_column, "holds the paths"),
+        OPT_STR(0, "path-column", "name", &o->path_column, "column of paths"),
         OPT_STR(0, "caption-column", "name", &o->caption_column,
-                "holds the captions of a list"),
+                "column of captions"),
         OPT_NEGATE("captions", &captions, "read captions (default)"),
         OPT_STR(0, "key-prefix", "text", &o->key_prefix, "starts every key"),
         OPT_U64(0, "jpeg-roundtrip", "quality", &o->jpeg_quality, 1, 100,
                 "store every image as JPEG of this quality"),
-        OPT_U64(0, "min-side", "pixels", &o->min_side, 0, UINT32_MAX,
-                "refuse images with a shorter side"),
+        OPT_U64(0, "min-side", "pixels", &o->min_side, 0, 32768, "least side"),
         OPT_U64(0, "max-pixels", "n", &o->max_pixels, 1, (uint64_t)1 << 32,
                 "refuse images with more (default 67108864)"),
         OPT_SIZE(0, "max-bytes", "size", &o->max_bytes, 1, (uint64_t)1 << 29,
@@ -163,11 +162,12 @@ parse(struct run *run, int argc, char *argv[])
         BS_STD_THREADS(&run->std),
         BS_STD_OUTPUT(&run->std),
         OPT_DONE};
-    const struct bs_cmd cmd = {.name = "bs-fetch",
-                               .synopsis = "[options] source ...",
-                               .brief = "gather pictures and captions",
-                               .opt = opt,
-                               .features = features};
+    const struct bs_cmd cmd = {"bs-fetch",
+                               "[options] source ...",
+                               "gather pictures and captions",
+                               opt,
+                               NULL,
+                               features};
 
     operand = bs_std_parse(&cmd, &run->std, argc, argv);
     if (operand == argc)

@@ -10,6 +10,9 @@
 
 enum { NUMBER_BYTES = 5 }; /* "4096" */
 
+const char *const bs_table_format_names[] = {"auto", "lines", "tsv",
+                                             "csv",  "jsonl", NULL};
+
 /* ---- cells --------------------------------------------------------------- */
 
 /* The name of column i: of the header, or its number. */

@@ -36,6 +36,9 @@ enum bs_table_format {
     BS_TABLE_JSONL
 };
 
+/* "auto", "lines", ..., NULL. */
+extern const char *const bs_table_format_names[];
+
 struct bs_cell {
     const char *name; /* from the header or the object; else "1", "2", ... */
     const char *value;

@@ -52,6 +52,7 @@ ok 'the log is the same for any -T' '
 ok '-q says nothing, -v says it of a clean run too' '
 	bs-fetch -q all >out 2>err && test ! -s err
 	bs-fetch -v "$good" >out 2>err && grep -qx "bs-fetch: 1 candidate: 1 ok" err
+	bs-fetch -vv "$bad/image-text.jpg" >out 2>err && grep -q "^bs-fetch: .image-text.jpg.: not_image: " err
 '
 ok '--strict fails at the first, without an end' '
 	exits 65 bs-fetch --strict --log=log all >out.bs 2>err

@@ -61,7 +61,7 @@ bs_gather_params(const struct bs_gather_options *o, uint64_t limit,
                  uint64_t shard, uint64_t shards, struct bs_buf *b,
                  struct bs_err *e)
 {
-    static const char *const formats[] = {NULL, "lines", "tsv", "csv", "jsonl"};
+    const char *format = bs_table_format_names[o->list];
 
     char part[48];
 
@@ -70,7 +70,8 @@ bs_gather_params(const struct bs_gather_options *o, uint64_t limit,
         add_text(b, "caption_column", o->caption_column, e) < 0 ||
         add_flag(b, "captions", !o->no_captions, true, e) < 0 ||
         add_flag(b, "dedupe", o->dedupe, false, e) < 0 ||
-        add_text(b, "input_format", formats[o->list], e) < 0 ||
+        add_text(b, "input_format", o->list != BS_TABLE_AUTO ? format : NULL,
+                 e) < 0 ||
         add_number(b, "jpeg_roundtrip", o->jpeg_quality, 0, e) < 0 ||
         add_text(b, "key_prefix", o->key_prefix, e) < 0 ||
         add_number(b, "limit", limit, UINT64_MAX, e) < 0 ||
