@@ -159,6 +159,7 @@ take_queries(const struct job *job, const struct room *room, const float *q,
     job->c->isa->scale(room->query, dim, q, ld, rows, dim, job->scale);
     if (job->pairs)
         narrow_rows(job->c->isa, room->query16, room->query, dim, rows, dim);
+    /* Not -infinity: the difference of two such would be NaN. */
     for (i = 0; i < rows; i++) {
         room->max[i] = -FLT_MAX;
         room->total[i] = 0;

@@ -20,6 +20,8 @@
 #define BLOCK_ROWS 144
 #define BLOCK_COLS 256
 
+#define RUN_TILES 4 /* of rows, between two visits to y */
+
 /* Weights up to this stay in the last-level cache from one block of rows to
  * the next. */
 #define CACHED_BYTES ((size_t)12 << 20)
@@ -236,34 +238,52 @@ narrow_rows(const struct gemm_job *job, const struct part *p, size_t k,
     }
 }
 
-/* Add the products of `depth` columns of x from k on to the sums. */
+/* The sums of rows first..first+rows-1 and of panel j are complete: to y. */
 static void
-multiply(const struct gemm_job *job, const struct part *p, size_t k,
-         size_t depth)
+finish(const struct gemm_job *job, const struct part *p, size_t j, size_t first,
+       size_t rows)
+{
+    const struct bs_dev_gemm *a = job->a;
+    size_t nr = job->c->isa->nr, col = (p->panel + j) * nr;
+
+    job->c->isa->epilogue(&job->epilogue, col,
+                          p->sums + (j * p->rows + first) * nr,
+                          a->y + (p->row + first) * a->ldy + col, a->ldy, rows,
+                          a->w->n - col < nr ? a->w->n - col : nr);
+}
+
+/* Add the products of `depth` columns of x from k on to the sums of panel j;
+ * after the last of them, runs of rows are finished as they come, so that the
+ * way of y to memory is hidden behind the products of the next. */
+static void
+multiply_panel(const struct gemm_job *job, const struct part *p, size_t j,
+               size_t k, size_t depth)
 {
     const struct bs_isa *isa = job->c->isa;
     const struct bs_dev_gemm *a = job->a;
-    const float *x = a->x + p->row * a->ldx + k;
-    size_t next = job->w->form == FORM_F32 ? job->w->depth * isa->nr : 0, j;
+    size_t at = ((p->panel + j) * job->w->depth + k) * isa->nr, i;
+    const float *full = (const float *)job->w->packed + at;
+    const uint16_t *half = (const uint16_t *)job->w->packed + at;
+    size_t next = job->w->form == FORM_F32 ? job->w->depth * isa->nr : 0;
+    bool last = k + depth == job->w->depth;
 
-    if (job->w->form == FORM_BF16_PAIRS)
-        narrow_rows(job, p, k, depth);
-    for (j = 0; j < p->panels; j++) {
-        size_t at = ((p->panel + j) * job->w->depth + k) * isa->nr;
-        const float *full = (const float *)job->w->packed + at;
-        const uint16_t *half = (const uint16_t *)job->w->packed + at;
-        float *sums = p->sums + j * p->rows * isa->nr;
+    if (job->w->form == FORM_BF16) {
+        isa->widen(p->wide, half, depth * isa->nr);
+        full = p->wide;
+    }
+    for (i = 0; i < p->rows; i += RUN_TILES * isa->mr) {
+        size_t left = p->rows - i;
+        size_t rows = left < RUN_TILES * isa->mr ? left : RUN_TILES * isa->mr;
+        float *sums = p->sums + (j * p->rows + i) * isa->nr;
 
-        if (job->w->form == FORM_BF16_PAIRS) {
-            isa->gemm_bf16(p->narrow, job->block_k, half, depth, sums, p->rows,
-                           k == 0);
-            continue;
-        }
-        if (job->w->form == FORM_BF16) {
-            isa->widen(p->wide, half, depth * isa->nr);
-            full = p->wide;
-        }
-        isa->gemm(x, a->ldx, full, depth, sums, p->rows, k == 0, full + next);
+        if (job->w->form == FORM_BF16_PAIRS)
+            isa->gemm_bf16(p->narrow + i * job->block_k, job->block_k, half,
+                           depth, sums, rows, k == 0);
+        else
+            isa->gemm(a->x + (p->row + i) * a->ldx + k, a->ldx, full, depth,
+                      sums, rows, k == 0, i == 0 ? full + next : full);
+        if (last)
+            finish(job, p, j, i, rows);
     }
 }
 
@@ -277,7 +297,7 @@ gemm_chunk(void *arg, size_t chunk, unsigned thread)
         job->rows_first ? chunk % job->row_blocks : chunk / job->panel_blocks;
     size_t pb =
         job->rows_first ? chunk / job->row_blocks : chunk % job->panel_blocks;
-    size_t k = 0, col, cols;
+    size_t k = 0, j;
     struct part p = {.row = rb * job->rows, .panel = pb * job->panels};
 
     p.rows = a->m - p.row < job->rows ? a->m - p.row : job->rows;
@@ -290,14 +310,12 @@ gemm_chunk(void *arg, size_t chunk, unsigned thread)
         size_t left = job->w->depth - k;
         size_t depth = left < job->block_k ? left : job->block_k;
 
-        multiply(job, &p, k, depth);
+        if (job->w->form == FORM_BF16_PAIRS)
+            narrow_rows(job, &p, k, depth);
+        for (j = 0; j < p.panels; j++)
+            multiply_panel(job, &p, j, k, depth);
         k += depth;
     } while (k < job->w->depth);
-    col = p.panel * isa->nr;
-    cols =
-        a->w->n - col < p.panels * isa->nr ? a->w->n - col : p.panels * isa->nr;
-    isa->epilogue(&job->epilogue, col, p.sums, p.rows * isa->nr,
-                  a->y + p.row * a->ldy + col, a->ldy, p.rows, cols);
 }
 
 int

@@ -41,11 +41,11 @@ struct bs_isa {
     void (*scale)(float *y, size_t ldy, const float *x, size_t ldx, size_t rows,
                   size_t cols, float factor);
 
-    /* Rows of c, which lies in panels `panel` floats apart, to rows of y:
-     * columns col..col+cols-1 of bias and scale. */
+    /* Rows of c, nr apart, to rows of y: columns col..col+cols-1 of bias and
+     * scale, cols <= nr. */
     void (*epilogue)(const struct bs_isa_epilogue *epi, size_t col,
-                     const float *c, size_t panel, float *y, size_t ldy,
-                     size_t rows, size_t cols);
+                     const float *c, float *y, size_t ldy, size_t rows,
+                     size_t cols);
 
     /* Panels of nr columns from w^T: out[j / nr][i][j % nr] = w[j * ldw + i]
      * for n columns j and k rows i, zero where j >= n. */

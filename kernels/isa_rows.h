@@ -123,41 +123,44 @@ gelu_of(V a)
 
 INLINE void
 epilogue_rows(int kind, const float *bias, const float *scale, const float *c,
-              size_t panel, float *y, size_t ldy, size_t rows, size_t cols)
+              float *y, size_t ldy, size_t rows, size_t cols)
 {
     size_t i, j;
 
-    for (i = 0; i < rows; i++, c += NR, y += ldy)
-        for (j = 0; j < cols; j += VW) {
-            size_t n = cols - j;
-            V a = LOAD(c + j / NR * panel + j % NR);
+    for (j = 0; j < cols; j += VW) {
+        size_t n = cols - j;
+        V b = {0}, s = (V){0} + 1.0f;
 
-            if (bias != NULL)
-                a += load_some(bias + j, n, 0);
+        if (bias != NULL)
+            b = load_some(bias + j, n, 0);
+        if (scale != NULL)
+            s = load_some(scale + j, n, 0);
+        for (i = 0; i < rows; i++) {
+            float *to = y + i * ldy + j;
+            V a = LOAD(c + i * NR + j) + b;
+
             if (kind == BS_EPI_GELU)
                 a = gelu_of(a);
-            if (kind == BS_EPI_RESIDUAL && scale != NULL)
-                a *= load_some(scale + j, n, 0);
             if (kind == BS_EPI_RESIDUAL)
-                a += load_some(y + j, n, 0);
-            store_some(y + j, a, n);
+                a = load_some(to, n, 0) + s * a;
+            store_some(to, a, n);
         }
+    }
 }
 
 static void
 epilogue(const struct bs_isa_epilogue *epi, size_t col, const float *c,
-         size_t panel, float *y, size_t ldy, size_t rows, size_t cols)
+         float *y, size_t ldy, size_t rows, size_t cols)
 {
     const float *bias = epi->bias != NULL ? epi->bias + col : NULL;
     const float *scale = epi->scale != NULL ? epi->scale + col : NULL;
 
     if (epi->kind == BS_EPI_GELU)
-        epilogue_rows(BS_EPI_GELU, bias, scale, c, panel, y, ldy, rows, cols);
+        epilogue_rows(BS_EPI_GELU, bias, scale, c, y, ldy, rows, cols);
     else if (epi->kind == BS_EPI_RESIDUAL)
-        epilogue_rows(BS_EPI_RESIDUAL, bias, scale, c, panel, y, ldy, rows,
-                      cols);
+        epilogue_rows(BS_EPI_RESIDUAL, bias, scale, c, y, ldy, rows, cols);
     else
-        epilogue_rows(BS_EPI_NONE, bias, scale, c, panel, y, ldy, rows, cols);
+        epilogue_rows(BS_EPI_NONE, bias, scale, c, y, ldy, rows, cols);
 }
 
 static void
@@ -224,8 +227,7 @@ pack(float *out, const float *w, size_t ldw, size_t n, size_t k)
     }
 }
 
-/* -FLT_MAX and not -infinity: a first key of -infinity must not give NaN by
- * way of the difference. */
+/* NaN does not count here; it comes through by the weights. */
 INLINE float
 max_of_row(const float *x, size_t panel, size_t n, float before)
 {
