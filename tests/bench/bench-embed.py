@@ -96,7 +96,7 @@ class Peer:
         return self.best
 
 
-def torch_peer(name, model, dtype, compiled=False):
+def torch_peer(name, model, dtype, batches=BATCHES, compiled=False):
     run = torch.compile(model) if compiled else model
 
     def forward(x):
@@ -104,8 +104,7 @@ def torch_peer(name, model, dtype, compiled=False):
             run(x).last_hidden_state
 
     return Peer(name, forward,
-                lambda n: torch.randn(n, 3, SIDE, SIDE, dtype=dtype),
-                (8,) if compiled else BATCHES)
+                lambda n: torch.randn(n, 3, SIDE, SIDE, dtype=dtype), batches)
 
 
 def onnx_peer(model, work, threads):
@@ -126,7 +125,7 @@ def onnx_peer(model, work, threads):
 
     def make_input(n):
         path = f'{work}/{n}.onnx'
-        torch.onnx.export(Features(), (torch.randn(n, 3, SIDE, SIDE),), path,
+        torch.onnx.export(Features().eval(), (torch.randn(n, 3, SIDE, SIDE),), path,
                           dynamo=True, verbose=False)
         sessions[n] = ort.InferenceSession(path, options,
                                            ['CPUExecutionProvider'])
@@ -178,10 +177,10 @@ def main():
                          onnx_peer(model, work, args.threads)]
                 if args.compile:
                     peers.append(torch_peer('torch f32 compiled', model,
-                                            torch.float32, True))
+                                            torch.float32, (8,), True))
             else:
                 half = make_model(args.model).to(torch.bfloat16)
-                peers = [torch_peer('torch bf16', half, torch.bfloat16),
+                peers = [torch_peer('torch bf16', half, torch.bfloat16, (4,)),
                          torch_peer('torch f32', model, torch.float32)]
             for _ in range(args.rounds):
                 for each in [ours] + peers:
