@@ -27,7 +27,7 @@ ok 'SIGTERM: a partial end and 75, also while it waits for input' '
 	mkfifo pipe
 	endless >pipe & writer=$!
 	bs-fetch -T 1 - <pipe >o.bs 2>err & pid=$!
-	while ! heads o.bs | grep -q bs.kind; do sleep 0.1; done
+	for try in $(seq 100); do heads o.bs | grep -q bs.kind && break; sleep 0.1; done
 	sleep 0.5 && kill -TERM $pid && rc=0 && wait $pid || rc=$?
 	kill $writer 2>/dev/null || true
 	test $rc -eq 75 && zstd -dcq o.bs | grep -aq "\"bs.status\":\"partial\""
