@@ -35,6 +35,7 @@ start_segment(struct bs_embed_run *run, const struct bs_source *in,
         r = bs_doc_set(&ours, "bs.model", bs_embed_model(run->embed), e);
     if (r == 0 && bs_writer_head(run->writer, &ours) < 0)
         r = copy_error(e, bs_writer_error(run->writer));
+    run->open = r == 0;
     bs_doc_release(&ours);
     return r;
 }
@@ -64,6 +65,7 @@ end_segment(struct bs_embed_run *run, const char *status, uint64_t parent,
     struct bs_doc end = {0};
     int r;
 
+    run->open = false;
     run->overflows += stats->overflows;
     if (stats->images == 0 && bs_embed_skips(stats) > 0 && !run->stopped)
         return bs_err_set(e, BS_EX_DATA,
@@ -90,18 +92,21 @@ flush(struct bs_embed_run *run, const char *status, uint64_t parent,
     return end_segment(run, status, parent, e);
 }
 
+/* Asked to end early: what waits is dropped, and the end says so. */
+static int
+stop(struct bs_embed_run *run, struct bs_err *e)
+{
+    run->stopped = true;
+    return run->open ? end_segment(run, "partial", 0, e) : 0;
+}
+
 /* 1 to go on, 0 when the run is over. */
 static int
 take_record(struct bs_embed_run *run, const struct bs_doc *rec,
             struct bs_err *e)
 {
-    int r;
-
-    if (bs_stop_wanted()) {
-        run->stopped = true;
-        r = end_segment(run, "partial", 0, e);
-        return r < 0 ? r : 0;
-    }
+    if (bs_stop_wanted())
+        return stop(run, e);
     if (!run->wanted(run->arg, bs_doc_meta(rec, "key")))
         return 1;
     if (run->taken < run->limit) {
@@ -110,6 +115,27 @@ take_record(struct bs_embed_run *run, const struct bs_doc *rec,
             return copy_error(e, bs_embed_error(run->embed));
     }
     return run->taken < run->limit ? 1 : flush(run, "ok", 0, e);
+}
+
+static int
+take_item(struct bs_embed_run *run, struct bs_source *in, int item,
+          const struct bs_doc *doc, struct bs_err *e)
+{
+    int r;
+
+    switch (item) {
+    case BS_ITEM_HEAD:
+        r = start_segment(run, in, doc, e);
+        break;
+    case BS_ITEM_RECORD:
+        return take_record(run, doc, e);
+    case BS_ITEM_END:
+        r = flush(run, bs_doc_meta(doc, "bs.status"), bs_source_hash(in), e);
+        break;
+    default:
+        return stop(run, e);
+    }
+    return r < 0 ? r : 1;
 }
 
 int
@@ -124,14 +150,7 @@ bs_embed_source(struct bs_embed_run *run, struct bs_source *in,
             (void)copy_error(e, bs_source_error(in));
             return bs_err_prefix(e, "cannot read '%s'", bs_source_name(in));
         }
-        if (item == BS_ITEM_RECORD) {
-            r = take_record(run, doc, e);
-            continue;
-        }
-        r = item == BS_ITEM_HEAD ? start_segment(run, in, doc, e)
-                                 : flush(run, bs_doc_meta(doc, "bs.status"),
-                                         bs_source_hash(in), e);
-        r = r < 0 ? r : 1;
+        r = take_item(run, in, item, doc, e);
     }
     return r;
 }

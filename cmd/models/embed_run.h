@@ -25,7 +25,8 @@ struct bs_embed_run {
     void *arg;
     /* Kept by the run; zero at the start. */
     uint64_t taken, overflows;
-    bool stopped;         /* ended early, the last segment is partial */
+    bool open;            /* within a segment */
+    bool stopped;         /* ended early */
     struct bs_doc parent; /* head of the input's segment */
 };
 
