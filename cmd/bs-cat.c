@@ -89,15 +89,6 @@ tell(const struct bs_cat_counts *n, const struct bs_cat_options *o)
             (uintmax_t)n->read, (uintmax_t)n->written, (uintmax_t)n->ignored);
 }
 
-static const char *
-features(void)
-{
-    static char text[200];
-
-    snprintf(text, sizeof text, "%.190s\n", bs_tar_library());
-    return text;
-}
-
 /* Open the sink, run, close it; dies on failure. */
 static int
 run(struct bs_cat_options *o, const struct want *w, const struct bs_std *std)
@@ -176,7 +167,7 @@ main(int argc, char *argv[])
         .brief = "look at, verify, select, combine and convert records",
         .opt = opt,
         .shared = shared,
-        .features = features,
+        .features = bs_std_features,
     };
 
     first = bs_std_parse(&cmd, &std, argc, argv);

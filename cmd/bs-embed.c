@@ -73,11 +73,13 @@ wanted(void *arg, const char *key)
 static bool
 read_input(struct command *c, const char *path)
 {
-    unsigned flags = c->std.allow_partial ? BS_READER_PARTIAL : 0;
+    unsigned flags = BS_READER_STOP;
     struct bs_source *in;
     struct bs_err e = {0};
     int more;
 
+    if (c->std.allow_partial)
+        flags |= BS_READER_PARTIAL;
     check(bs_source_open(&in, path, flags, (size_t)c->std.memory, &e), &e);
     more = bs_embed_source(&c->run, in, &e);
     if (bs_writer_error(c->run.writer)->code != 0)
@@ -127,7 +129,7 @@ parse(struct command *c, int argc, char *argv[])
                                .synopsis = "-m path [options] [input ...]",
                                .brief = "images to DINOv2 features",
                                .opt = opt,
-                               .features = bs_dev_features};
+                               .features = bs_std_features};
 
     operand = bs_std_parse(&cmd, &c->std, argc, argv);
     if (o->model == NULL)

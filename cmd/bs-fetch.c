@@ -34,15 +34,6 @@ is_mine(const void *std, const char *key)
     return bs_std_mine(std, key);
 }
 
-static const char *
-features(void)
-{
-    static char text[200];
-
-    bs_image_libraries(text, sizeof text);
-    return text;
-}
-
 static void
 write_head(struct run *run)
 {
@@ -162,12 +153,9 @@ parse(struct run *run, int argc, char *argv[])
         BS_STD_THREADS(&run->std),
         BS_STD_OUTPUT(&run->std),
         OPT_DONE};
-    const struct bs_cmd cmd = {"bs-fetch",
-                               "[options] source ...",
-                               "gather pictures and captions",
-                               opt,
-                               NULL,
-                               features};
+    const struct bs_cmd cmd = {
+        "bs-fetch", "[options] source ...", "gather pictures and captions", opt,
+        NULL,       bs_std_features};
 
     operand = bs_std_parse(&cmd, &run->std, argc, argv);
     if (operand == argc)

@@ -7,6 +7,9 @@
 
 #include "common/num.h"
 #include "formats/digest.h"
+#include "formats/image.h"
+#include "formats/tarwrite.h"
+#include "kernels/dev.h"
 
 /* "i/n", or "auto": the job array's task. */
 static void
@@ -52,6 +55,18 @@ bs_std_parse(const struct bs_cmd *cmd, struct bs_std *std, int argc,
         std->progress = 0;
     bs_stop_install(std->time_limit);
     return operand;
+}
+
+const char *
+bs_std_features(void)
+{
+    static char text[600];
+    char images[200];
+
+    bs_image_libraries(images, sizeof images);
+    snprintf(text, sizeof text, "images: %s\narchives: %s\ncompute: %s", images,
+             bs_tar_library(), bs_dev_features());
+    return text;
 }
 
 bool

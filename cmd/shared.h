@@ -77,6 +77,9 @@ struct bs_std {
 int bs_std_parse(const struct bs_cmd *cmd, struct bs_std *std, int argc,
                  char *argv[]);
 
+/* What this build can do, and the libraries that it runs on: for --version. */
+const char *bs_std_features(void);
+
 /* True if the record `key` is of this shard. */
 bool bs_std_mine(const struct bs_std *std, const char *key);
 

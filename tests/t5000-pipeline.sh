@@ -67,6 +67,37 @@ ok 'a stage killed in the middle fails the next one' '
 	test $(cat status) -eq 65
 	exits 65 bs-cat --verify half.bs 2>err
 '
+ok 'a signal is heeded while the input stalls: a partial end, 75' '
+	bs-fetch photos/ -o real.bs
+	for cmd in "bs-embed -m dinov2/" bs-cat
+	do
+		mkfifo pipe
+		$cmd <pipe >out.bs 2>err & pid=$!
+		exec 4>pipe
+		head -c 100000 real.bs >&4
+		for i in 1 2 3 4 5 6 7 8 9 10
+		do
+			test ! -s out.bs || break
+			sleep 0.3
+		done
+		kill -TERM $pid
+		exits 75 wait $pid
+		exec 4>&-
+		exits 75 bs-cat --verify out.bs 2>err
+		bs-cat --verify --allow-partial out.bs
+		rm pipe
+	done
+'
+ok 'a signal before any input is 75, too' '
+	mkfifo pipe
+	bs-embed -m dinov2/ <pipe >out.bs 2>err & pid=$!
+	exec 4>pipe
+	sleep 1
+	kill -TERM $pid
+	exits 75 wait $pid
+	exec 4>&-
+	says "SIGTERM before any input" err && test ! -s out.bs
+'
 ok 'the head tells the whole history, and can be told not to' '
 	bs-cat -H features.bs >head
 	grep -q bs-embed head && grep -q bs-fetch head

@@ -223,13 +223,14 @@ take_source(struct cat *c, struct bs_source *s, struct bs_err *e)
             r = bs_err_prefix(e, "cannot read '%s'", bs_source_name(s));
             break;
         }
-        r = take_item(c, s, item, doc, &head, &open, e);
+        if (item != BS_ITEM_STOP)
+            r = take_item(c, s, item, doc, &head, &open, e);
         if (r == -BS_EX_DATA)
             bs_err_prefix(e, "cannot use '%s'", bs_source_name(s));
         if (c->o->progress != NULL)
             bs_progress_step(c->o->progress, c->counts->read);
         /* between two segments nothing could say that more were to come */
-        c->counts->stopped = open && bs_stop_wanted();
+        c->counts->stopped = item == BS_ITEM_STOP || (open && bs_stop_wanted());
         c->done = c->done || c->counts->stopped;
     }
     if (r == 0 && open)
@@ -249,7 +250,8 @@ take_input(struct cat *c, struct bs_err *e)
         const char *path = c->o->paths > 0 ? c->o->path[i] : NULL;
         struct bs_source *s;
 
-        r = bs_source_open(&s, path, c->o->flags, c->o->max_record, e);
+        r = bs_source_open(&s, path, c->o->flags | BS_READER_STOP,
+                           c->o->max_record, e);
         if (r < 0)
             break;
         r = take_source(c, s, e);

@@ -15,6 +15,7 @@
 
 #include "cmd/models/arrayfile.h"
 #include "cmd/models/gather.h"
+#include "common/stop.h"
 #include "formats/segment.h"
 #include "formats/sniff.h"
 #include "formats/wds.h"
@@ -86,8 +87,12 @@ taste(struct bs_source *s, enum bs_sniff *what, struct bs_err *e)
     while (r == 0 && *what == BS_SNIFF_MORE) {
         n = read(s->fd, s->seen.data + s->seen.len,
                  BS_SNIFF_BYTES - s->seen.len);
-        if (n < 0 && errno == EINTR)
+        if (n < 0 && errno == EINTR) {
+            if ((s->flags & BS_READER_STOP) != 0 && bs_stop_wanted())
+                return bs_err_set(e, BS_EX_TEMPFAIL, "%s before any input",
+                                  bs_stop_reason());
             continue;
+        }
         if (n < 0)
             return bs_err_errno(e, BS_EX_IO, "read failed");
         s->seen.len += (size_t)n;

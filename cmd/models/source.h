@@ -28,7 +28,8 @@ struct bs_source;
 int bs_source_open(struct bs_source **out, const char *path, unsigned flags,
                    size_t max_record, struct bs_err *e) BS_CHECKED;
 
-/* An enum bs_item with *doc lent until the next call, or < 0. */
+/* An enum bs_item with *doc lent until the next call, or < 0.  BS_ITEM_STOP
+ * (with BS_READER_STOP) comes only from streams. */
 int bs_source_next(struct bs_source *s, const struct bs_doc **doc) BS_CHECKED;
 
 /* "stdin" or the path, for messages. */
