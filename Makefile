@@ -64,7 +64,7 @@ WEBP   ?= $(shell $(PKG_CONFIG) --exists libwebp libwebpdemux && echo 1 || echo 
 LIBS   += $(if $(filter 1,$(PNG)),libpng) $(if $(filter 1,$(WEBP)),libwebp libwebpdemux)
 DEP_CFLAGS := $(shell $(PKG_CONFIG) --cflags $(LIBS)) -DBS_HAVE_PNG=$(PNG) -DBS_HAVE_WEBP=$(WEBP)
 DEP_LIBS   := $(shell $(PKG_CONFIG) --libs $(LIBS))
-else ifeq ($(filter check demo,$(MAKECMDGOALS)),)
+else ifneq ($(filter-out check demo,$(or $(MAKECMDGOALS),all))$(DEPS_TRIED),)
 $(error not found: $(MISSING); 'make deps' installs or names the packages)
 endif
 endif
@@ -109,7 +109,7 @@ ALL_OBJ  := $(LIB_OBJ) $(CMDS:%=$(BUILD)/cmd/%.o) $(UNIT:%=%.o) $(REPLAY:%=%.o) 
 ifneq ($(MISSING),)
 # A bare machine: install, then start over with what is there now.
 check demo: deps
-	$(Q)$(MAKE) $@
+	$(Q)$(MAKE) $@ DEPS_TRIED=1
 else
 
 ## all: build every command
