@@ -58,20 +58,24 @@ ok 'types: each has its size; bf16 math differs, but little' '
 	! cmp -s math.bs f16.bs
 '
 ok 'sizes: a multiple of the patch, and a resize that covers it' '
-	exits 64 embed --size=225 real.bs 2>err && says "size of 225 is no multiple .*14" err
+	exits 64 embed --size=225 real.bs 2>err
+	says "size of 225 is no multiple .*14" err
 	exits 64 embed --size=224 --resize=223 real.bs 2>err
 	embed --size=70 --resize=70 real.bs | bs-cat --verify
 	embed --size=98 --tokens=cls real.bs | bs-cat --verify
 '
 ok 'misuse is said in one line, with the usage' '
-	exits 64 bs-embed real.bs 2>err && grep -q "no model" err
+	exits 64 bs-embed real.bs 2>err
+	grep -q "no model" err
 	exits 64 embed --tokens=some real.bs 2>err
 	exits 64 embed --batch=0 real.bs 2>err
 '
 ok 'a folder, an archive and a stream of the same pictures' '
 	(cd photos && tar cf ../in.tar $(find . -type f -name "*.*[gp]*" | sed "s|^\./||" | sort))
-	embed photos -o folder.bs && bs-cat --verify folder.bs
-	embed in.tar -o tar.bs && bs-cat --verify tar.bs
+	embed photos -o folder.bs
+	bs-cat --verify folder.bs
+	embed in.tar -o tar.bs
+	bs-cat --verify tar.bs
 	embed <in.tar | bs-cat --verify
 	for f in folder.bs tar.bs
 	do
@@ -85,7 +89,8 @@ ok 'segments stay segments, several inputs are read in turn' '
 '
 ok 'a limit, and a limit of nothing' '
 	embed -n 3 real.bs >three.bs
-	bs-cat --verify three.bs && test "$(bs-cat -l three.bs | wc -l)" -eq 3
+	bs-cat --verify three.bs
+	test "$(bs-cat -l three.bs | wc -l)" -eq 3
 	embed -n 0 real.bs | bs-cat --verify
 	embed -n 1000 real.bs | cmp - all.bs
 '
@@ -104,8 +109,10 @@ ok 'without provenance the head names neither tool nor model' '
 '
 ok 'a verbose run says device and model; a quiet one says nothing' '
 	embed -v real.bs 2>err >/dev/null
-	grep -q "cpu" err && grep -q "2 layers of 24, 2 heads, 4 registers" err
-	embed -q real.bs 2>err >/dev/null && test ! -s err
+	grep -q "cpu" err
+	grep -q "2 layers of 24, 2 heads, 4 registers" err
+	embed -q real.bs 2>err >/dev/null
+	test ! -s err
 '
 for model in registers plain giant timm
 do

@@ -17,7 +17,8 @@ mkdir bad && cp "$BS_SRC"/tests/bad/image-cut.jpg bad
 
 ok 'bad pictures are skipped, named and counted' '
 	embed mixed.tar -o out.bs 2>err
-	bs-cat --verify out.bs && test "$(bs-cat -l out.bs | wc -l)" -eq 2
+	bs-cat --verify out.bs
+	test "$(bs-cat -l out.bs | wc -l)" -eq 2
 	grep -q "warning: record .image-cut. skipped: " err
 	test "$(wc -l <err)" -eq 3
 	stats out.bs | grep -F "images\\\":2"
@@ -47,8 +48,10 @@ ok 'features are no images' '
 	says "kind .feature., not .image." err
 '
 ok 'no input, empty input, text, noise' '
-	exits 66 embed nowhere.bs 2>err >/dev/null && says "nowhere.bs.*No such file" err
-	exits 65 embed </dev/null 2>err >/dev/null && says "^bs-embed: cannot read .stdin.: " err
+	exits 66 embed nowhere.bs 2>err >/dev/null
+	says "nowhere.bs.*No such file" err
+	exits 65 embed </dev/null 2>err >/dev/null
+	says "^bs-embed: cannot read .stdin.: " err
 	exits 65 embed <&- 2>err >/dev/null
 	echo "hello, this is a text and no stream" | exits 65 embed 2>err >/dev/null
 	head -c 5000 dinov2/model.safetensors | exits 65 embed 2>err >/dev/null
@@ -86,11 +89,13 @@ ok 'a closed output is an error' '
 '
 ok 'an output that cannot be made' '
 	rc=0; embed -o nowhere/out.bs real.bs 2>err || rc=$?
-	test $rc -ne 0 && says "nowhere/out.bs" err
+	test $rc -ne 0
+	says "nowhere/out.bs" err
 '
 ok 'a reader that leaves is no error message' '
 	(rc=0; cat real.bs real.bs real.bs real.bs | bs-embed -m dinov2 --dtype=f32 --batch=1 2>err || rc=$?; echo $rc >st) | head -c 1 >/dev/null
-	test ! -s err && test "$(cat st)" -eq 141
+	test ! -s err
+	test "$(cat st)" -eq 141
 '
 ok 'SIGTERM: the batch in hand, a partial end, 75' '
 	i=0
@@ -108,17 +113,38 @@ ok 'SIGTERM: the batch in hand, a partial end, 75' '
 	exits 75 bs-cat --verify out.bs 2>err
 	bs-cat --verify --allow-partial out.bs
 '
+ok 'SIGTERM while waiting for input: what is done is kept' '
+	count=$(bs-cat -l real.bs | wc -l)
+	half=$(($(wc -c <real.bs) / 2))
+	(cat real.bs; head -c $half real.bs; exec sleep 30) | bs-embed -m dinov2 --size=42 >waited.bs 2>err &
+	pid=$!
+	i=0
+	while test $i -lt 100 && test "$(bs-cat -l waited.bs 2>/dev/null | wc -l)" -lt $count
+	do
+		sleep 0.2
+		i=$((i + 1))
+	done
+	kill -TERM $pid
+	rc=0
+	wait $pid || rc=$?
+	test $rc -eq 75
+	says "ended early: SIGTERM" err
+	test "$(bs-cat -l --allow-partial waited.bs | wc -l)" -ge $count
+'
 ok 'a time limit does the same' '
 	rc=0
 	while cat real.bs 2>/dev/null; do :; done | bs-embed -m dinov2 --time-limit=1 >out.bs 2>err || rc=$?
-	test $rc -eq 75 && says "ended early: time limit" err
+	test $rc -eq 75
+	says "ended early: time limit" err
 	exits 75 bs-cat --verify out.bs 2>err
 '
 ok 'partial input is refused; where it is allowed, the output says partial' '
 	rc=0
-	(cat real.bs; sleep 1.5; cat real.bs) | bs-cat --time-limit=1 >part.bs 2>err || rc=$?
+	half=$(($(wc -c <real.bs) / 2))
+	(cat real.bs; head -c $half real.bs; exec sleep 2) | bs-cat --time-limit=1 >part.bs 2>err || rc=$?
 	test $rc -eq 75
-	exits 75 embed part.bs 2>err >/dev/null && test "$(wc -l <err)" -eq 1
+	exits 75 embed part.bs 2>err >/dev/null
+	test "$(wc -l <err)" -eq 1
 	embed --allow-partial part.bs >out.bs
 	exits 75 bs-cat --verify out.bs 2>err
 '

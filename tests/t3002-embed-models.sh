@@ -15,16 +15,26 @@ fresh () { rm -rf m && cp -R "$golden/$1" m; }
 edit () { LC_ALL=C sed -e "$2" <"$1" >edited && mv edited "$1"; }
 
 ok 'no model, no folder, no weights, no config' '
-	exits 66 bs-embed -m nowhere real.bs 2>err >/dev/null && says "nowhere.*No such file" err
-	mkdir m && fails 66 "no .model.safetensors. in .m"
-	fresh registers && rm m/config.json && fails 66 "no .config.json. beside the weights"
+	exits 66 bs-embed -m nowhere real.bs 2>err >/dev/null
+	says "nowhere.*No such file" err
+	mkdir m
+	fails 66 "no .model.safetensors. in .m"
+	fresh registers
+	rm m/config.json
+	fails 66 "no .config.json. beside the weights"
 '
 ok 'a config that is no JSON, or of another model' '
-	fresh registers && echo "{" >m/config.json && fails 65 ".config.json. of .m.: byte"
-	echo "{}" >m/config.json && fails 65 "no .model_type.: only dinov2 and dinov2_with_registers"
-	echo "{\"model_type\":\"clip\"}" >m/config.json && fails 65 "model_type .clip.: only"
-	echo "{\"architecture\":\"resnet50\"}" >m/config.json && fails 65 "architecture .resnet50.: only"
-	echo "[1]" >m/config.json && fails 65 "no .model_type."
+	fresh registers
+	echo "{" >m/config.json
+	fails 65 ".config.json. of .m.: byte"
+	echo "{}" >m/config.json
+	fails 65 "no .model_type.: only dinov2 and dinov2_with_registers"
+	echo "{\"model_type\":\"clip\"}" >m/config.json
+	fails 65 "model_type .clip.: only"
+	echo "{\"architecture\":\"resnet50\"}" >m/config.json
+	fails 65 "architecture .resnet50.: only"
+	echo "[1]" >m/config.json
+	fails 65 "no .model_type."
 '
 ok 'absurd numbers are refused before anything is allocated' '
 	for change in "hidden_size\": 24/hidden_size\": 1000000000" "hidden_size\": 24/hidden_size\": -24" \
@@ -44,38 +54,50 @@ ok 'absurd numbers are refused before anything is allocated' '
 	done
 '
 ok 'numbers that the weights belie name the tensor' '
-	fresh registers && sed -i "s/num_hidden_layers\": 2/num_hidden_layers\": 3/" m/config.json
+	fresh registers
+	sed -i "s/num_hidden_layers\": 2/num_hidden_layers\": 3/" m/config.json
 	fails 65 "no tensor .encoder.layer.2.norm1.weight."
-	fresh registers && sed -i "s/hidden_size\": 24/hidden_size\": 48/" m/config.json
+	fresh registers
+	sed -i "s/hidden_size\": 24/hidden_size\": 48/" m/config.json
 	fails 65 "tensor .embeddings.cls_token. has the shape \[1,1,24\], not \[1,1,48\]"
-	fresh registers && sed -i "s/image_size\": 70/image_size\": 518/" m/config.json
+	fresh registers
+	sed -i "s/image_size\": 70/image_size\": 518/" m/config.json
 	fails 65 "tensor .embeddings.position_embeddings. has the shape \[1,26,24\], not \[1,1370,24\]"
-	fresh registers && sed -i "s/num_register_tokens\": 4/num_register_tokens\": 5/" m/config.json
+	fresh registers
+	sed -i "s/num_register_tokens\": 4/num_register_tokens\": 5/" m/config.json
 	fails 65 "tensor .embeddings.register_tokens."
-	fresh registers && sed -i "s/use_swiglu_ffn\": false/use_swiglu_ffn\": true/" m/config.json
+	fresh registers
+	sed -i "s/use_swiglu_ffn\": false/use_swiglu_ffn\": true/" m/config.json
 	fails 65 "no tensor .encoder.layer.0.mlp.weights_in.weight."
 '
 ok 'a tensor that is missing, of another shape or type' '
-	fresh registers && edit m/model.safetensors "s/layer.1.norm2.bias/layer.1.norm9.bias/"
+	fresh registers
+	edit m/model.safetensors "s/layer.1.norm2.bias/layer.1.norm9.bias/"
 	fails 65 "no tensor .encoder.layer.1.norm2.bias."
-	fresh registers && edit m/model.safetensors "s/\(layer.0.mlp.fc1.weight.*\)\[48,24\]/\1[24,48]/"
+	fresh registers
+	edit m/model.safetensors "s/\(layer.0.mlp.fc1.weight.*\)\[48,24\]/\1[24,48]/"
 	fails 65 "has the shape \[24,48\], not \[48,24\]"
-	fresh plain && edit m/model.safetensors "s/\"BF16\"/\"I16\" /g"
+	fresh plain
+	edit m/model.safetensors "s/\"BF16\"/\"I16\" /g"
 	fails 65 "is I16, not F32, F16 or BF16"
 '
 ok 'weights that are cut name their file' '
 	for size in 0 7 8 100 5000 103471
 	do
-		fresh registers && head -c $size "$golden/registers/model.safetensors" >m/model.safetensors
+		fresh registers
+		head -c $size "$golden/registers/model.safetensors" >m/model.safetensors
 		fails 65 "m/model.safetensors"
 	done
 '
 ok 'shards: one missing, one cut, a name that leads out' '
-	fresh giant && rm m/model-00002-of-00002.safetensors
+	fresh giant
+	rm m/model-00002-of-00002.safetensors
 	fails 65 "model-00002-of-00002.safetensors.*No such file"
-	fresh giant && head -c 9000 "$golden/giant/model-00001-of-00002.safetensors" >m/model-00001-of-00002.safetensors
+	fresh giant
+	head -c 9000 "$golden/giant/model-00001-of-00002.safetensors" >m/model-00001-of-00002.safetensors
 	fails 65 "model-00001-of-00002.safetensors"
-	fresh giant && sed -i "0,/model-00001/s|model-00001|../m/model-00001|" m/model.safetensors.index.json
+	fresh giant
+	sed -i "0,/model-00001/s|model-00001|../m/model-00001|" m/model.safetensors.index.json
 	fails 65 "plain file name"
 '
 ok 'weights that are not finite give no features' '
@@ -89,7 +111,8 @@ ok 'values too large for f16 are counted and warned of; f32 keeps them' '
 	bs-embed -m m --size=42 real.bs -o out.bs 2>err
 	says "warning: [0-9]+ values are too large for F16" err
 	zstd -dcq <out.bs | grep -aqE "overflows.\":[1-9]"
-	bs-embed -m m --size=42 --dtype=f32 real.bs -o out.bs 2>err && test ! -s err
+	bs-embed -m m --size=42 --dtype=f32 real.bs -o out.bs 2>err
+	test ! -s err
 '
 ok 'mean and std of the folder are used' '
 	fresh registers
@@ -104,7 +127,8 @@ ok 'mean and std of the folder are used' '
 '
 ok 'a device that is not there' '
 	fresh registers
-	exits 69 bs-embed -m m --device=cuda real.bs 2>err >/dev/null && says "." err
+	exits 69 bs-embed -m m --device=cuda real.bs 2>err >/dev/null
+	says "." err
 	BS_CPU=none exits 69 bs-embed -m m real.bs 2>err >/dev/null || BS_CPU=none exits 64 bs-embed -m m real.bs 2>err >/dev/null
 '
 finish
