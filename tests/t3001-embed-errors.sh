@@ -116,7 +116,10 @@ ok 'SIGTERM: the batch in hand, a partial end, 75' '
 ok 'SIGTERM while waiting for input: what is done is kept' '
 	count=$(bs-cat -l real.bs | wc -l)
 	half=$(($(wc -c <real.bs) / 2))
-	(cat real.bs; head -c $half real.bs; exec sleep 30) | bs-embed -m dinov2 --size=42 >waited.bs 2>err &
+	mkfifo pipe
+	(cat real.bs; head -c $half real.bs; exec sleep 60) >pipe &
+	feeder=$!
+	bs-embed -m dinov2 --size=42 <pipe >waited.bs 2>err &
 	pid=$!
 	i=0
 	while test $i -lt 100 && test "$(bs-cat -l waited.bs 2>/dev/null | wc -l)" -lt $count
@@ -127,6 +130,7 @@ ok 'SIGTERM while waiting for input: what is done is kept' '
 	kill -TERM $pid
 	rc=0
 	wait $pid || rc=$?
+	kill $feeder
 	test $rc -eq 75
 	says "ended early: SIGTERM" err
 	test "$(bs-cat -l --allow-partial waited.bs | wc -l)" -ge $count
