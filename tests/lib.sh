@@ -5,7 +5,9 @@ LC_ALL=C TZ=UTC
 export LC_ALL TZ
 PATH=$BS_BIN:$PATH
 ASAN_OPTIONS=detect_leaks=1:allocator_may_return_null=1
-export ASAN_OPTIONS
+# A command that dies leaves its threads to exit().
+TSAN_OPTIONS=report_thread_leaks=0
+export ASAN_OPTIONS TSAN_OPTIONS
 t_count=0 t_fail=0
 t_dir=$(mktemp -d) || exit 1
 trap 'rm -rf "$t_dir"' EXIT

@@ -74,7 +74,7 @@ ok 'the output file appears whole or not at all' '
 	exits 74 bs-cat -o no/where f.bs 2>err && says "cannot create .no/where." err
 	test $(ls | grep -c "tmp") -eq 0
 '
-if command -v script >/dev/null
+if script -qec true /dev/null >/dev/null 2>&1 </dev/null
 then
 	ok 'records are not written to a terminal, text is' '
 		exits 64 script -qec "bs-cat f.bs" /dev/null >out 2>&1 </dev/null
@@ -83,7 +83,7 @@ then
 		exits 0 script -qec "bs-cat -l f.bs" /dev/null >out 2>&1 </dev/null && test $(wc -l <out) -eq 20
 	'
 else
-	skip 'no script(1) for a terminal'
+	skip 'script(1) gives no terminal here'
 fi
 ok 'a key cannot drive the terminal' '
 	printf "\\033[31m" >esc && mv esc "$(printf "bad\\033[31m.npy")"
