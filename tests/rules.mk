@@ -49,7 +49,7 @@ fuzz:
 	   build/fuzz/$$name -max_total_time=$(FUZZ_SECONDS) -timeout=20 -rss_limit_mb=4096 -print_final_stats=1 \
 	      -artifact_prefix=build/fuzz/$$name- build/fuzz/corpus/$$name tests/fuzz/corpus/$$name || exit 1; done
 
--include tests/bench/rules.mk tests/parity/rules.mk
+-include tests/parity/rules.mk tests/bench/rules.mk
 
 ## format: clang-format every C file in place
 format:

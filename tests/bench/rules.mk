@@ -22,4 +22,20 @@ bench-kernels: bench-peers
 	$(Q)env -u OPENBLAS_CORETYPE -u OPENBLAS_L2_SIZE $(BENCH_BIN)/bench-gemm
 	$(Q)env -u OPENBLAS_CORETYPE -u OPENBLAS_L2_SIZE $(BENCH_BIN)/bench-attention
 
-.PHONY: bench-peers bench-kernels
+## bench-embed: images a second against PyTorch and ONNX Runtime
+bench-embed: all $(PARITY_PYTHON)
+	$(Q)$(PARITY_PYTHON) -c 'import onnxruntime, onnxscript' 2>/dev/null || \
+	   $(PARITY_PYTHON) -m pip install -q onnx onnxscript onnxruntime
+	$(Q)env -u OPENBLAS_CORETYPE -u OPENBLAS_L2_SIZE $(PARITY_PYTHON) tests/bench/bench-embed.py $(BUILD)/bs-embed
+
+## bench-cat: gigabytes a second through a stage that changes nothing
+bench-cat: all
+	$(Q)tests/bench/bench-cat.sh '$(CURDIR)/$(BUILD)'
+
+## bench: all of these
+bench:
+	$(Q)$(MAKE) bench-kernels
+	$(Q)$(MAKE) bench-cat
+	$(Q)$(MAKE) bench-embed
+
+.PHONY: bench bench-peers bench-kernels bench-embed bench-cat
