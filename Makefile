@@ -165,7 +165,7 @@ check: deps-test all $(UNIT) $(REPLAY)
 check-san:
 	$(Q)$(MAKE) check SAN=address,undefined
 
-## check-tsan: the unit tests under the thread sanitizer
+## check-tsan: the same under the thread sanitizer
 check-tsan:
 	$(Q)$(MAKE) check SAN=thread
 
@@ -224,7 +224,7 @@ clean:
 
 ## help: this list
 help:
-	@cat Makefile tests/rules.mk | sed -n 's/^## //p'
+	@cat Makefile tests/rules.mk tests/*/rules.mk | sed -n 's/^## //p'
 
 FORCE:
 .PHONY: all check check-san check-tsan demo install uninstall deps deps-test clean help FORCE

@@ -102,8 +102,8 @@ enum bs_epilogue {
 int bs_dev_gemm(struct bs_dev *d, const struct bs_weight *w,
                 const struct bs_mem *x, size_t ldx, struct bs_mem *y,
                 size_t ldy, size_t m, const struct bs_mem *bias,
-                enum bs_epilogue epilogue, const struct bs_mem *scale)
-    BS_CHECKED;
+                enum bs_epilogue epilogue,
+                const struct bs_mem *scale) BS_CHECKED;
 
 /* ---- attention ----------------------------------------------------------- */
 
@@ -114,8 +114,8 @@ int bs_dev_gemm(struct bs_dev *d, const struct bs_weight *w,
  * qkv: f32 [batch * tokens, 3 * heads * dim], a row being q, k, v one after
  * another, each by head.  out: f32 [batch * tokens, heads * dim].  Scores and
  * sums are f32; `math` rules the two products.  Tolerance against a float64
- * softmax: 2e-6 (f32) or 1e-2 (bf16) times the largest |v| of the head.  A NaN in
- * a row of q, k or v gives NaN in every output row that depends on it.
+ * softmax: 2e-6 (f32) or 1e-2 (bf16) times the largest |v| of the head.  A NaN
+ * in a row of q, k or v gives NaN in every output row that depends on it.
  */
 int bs_dev_attention(struct bs_dev *d, const struct bs_mem *qkv,
                      struct bs_mem *out, size_t batch, size_t tokens,
@@ -141,7 +141,8 @@ int bs_dev_layer_norm(struct bs_dev *d, const struct bs_mem *x,
 int bs_dev_swiglu(struct bs_dev *d, const struct bs_mem *x, struct bs_mem *y,
                   size_t m, size_t k) BS_CHECKED;
 
-/* ---- images to tokens ----------------------------------------------------- */
+/* ---- images to tokens -----------------------------------------------------
+ */
 
 /*
  * Cut images into rows of a patch matrix.  rgb: U8 [batch, height, width, 3];
@@ -151,8 +152,8 @@ int bs_dev_swiglu(struct bs_dev *d, const struct bs_mem *x, struct bs_mem *y,
  * step rounded to f32 (as torchvision's ToTensor and Normalize do).  Exact.
  */
 int bs_dev_patchify(struct bs_dev *d, const struct bs_mem *rgb,
-                    struct bs_mem *y, size_t batch, size_t height,
-                    size_t width, size_t patch, const float mean[3],
+                    struct bs_mem *y, size_t batch, size_t height, size_t width,
+                    size_t patch, const float mean[3],
                     const float std[3]) BS_CHECKED;
 
 /*
