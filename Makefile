@@ -167,7 +167,7 @@ check-san:
 
 ## check-tsan: the same under the thread sanitizer
 check-tsan:
-	$(Q)$(MAKE) check SAN=thread TESTS='$(filter-out tests/t5000%,$(wildcard tests/t[0-9]*.sh)) $(unit_SRC:%.c=build/thread/%)'
+	$(Q)$(MAKE) check SAN=thread
 
 include tests/rules.mk
 

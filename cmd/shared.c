@@ -83,8 +83,10 @@ static struct bs_out *unfinished;
 static void
 abandon_unfinished(void)
 {
-    if (unfinished != NULL)
-        bs_out_abandon(unfinished);
+    if (unfinished == NULL)
+        return;
+    unfinished->fd = -1; /* the writer's thread may be using it: exit closes */
+    bs_out_abandon(unfinished);
 }
 
 void

@@ -67,9 +67,6 @@ ok 'a stage killed in the middle fails the next one' '
 	test $(cat status) -eq 65
 	exits 65 bs-cat --verify half.bs 2>err
 '
-# The thread sanitizer delivers signals late, so what they interrupt differs.
-if test "${BS_SAN:-}" != thread
-then
 ok 'a signal is heeded while the input stalls: a partial end, 75' '
 	bs-fetch photos/ -o real.bs
 	for cmd in "bs-embed -m dinov2/" bs-cat
@@ -101,7 +98,6 @@ ok 'a signal before any input is 75, too' '
 	exec 4>&-
 	says "SIGTERM before any input" err && test ! -s out.bs
 '
-fi
 ok 'the head tells the whole history, and can be told not to' '
 	bs-cat -H features.bs >head
 	grep -q bs-embed head && grep -q bs-fetch head
