@@ -37,23 +37,24 @@ PYTHON     ?= python3
 
 # ---- what is here ----------------------------------------------------------
 
-CMDS := bs-cat bs-embed bs-fetch
+CMDS := $(sort $(patsubst cmd/%.c,%,$(wildcard cmd/bs-*.c)))
 
-lib_SRC  := $(sort $(wildcard common/*.c formats/*.c kernels/*.c cmd/models/*.c)) cmd/shared.c
+lib_SRC  := $(sort $(wildcard common/*.c formats/*.c kernels/*.c cmd/models/*.c) \
+              $(filter-out cmd/bs-%,$(wildcard cmd/*.c)))
 unit_SRC := $(sort $(wildcard tests/unit/*.c tests/kernels/*.c))
 fuzz_SRC := $(sort $(wildcard tests/fuzz/fuzz-*.c))
 MAN1     := $(CMDS:%=man/%.1)
-MAN5     := man/bs-stream.5
-MAN7     := man/bs.7
+MAN5     := $(sort $(wildcard man/*.5))
+MAN7     := $(sort $(wildcard man/*.7))
 
 # Debian packages: what the build needs, and what the tests need besides.
 BUILD_DEBS := gcc libc6-dev make pkg-config git libzstd-dev libxxhash-dev libarchive-dev \
-              libjpeg-dev libpng-dev libwebp-dev nettle-dev
+              libjpeg-dev libpng-dev libwebp-dev nettle-dev liblapacke-dev
 TEST_DEBS  := perl mandoc bsdextrautils zstd python3-numpy zsh fish
 
 # ---- dependencies: found, refused or demanded, never silently lost ---------
 
-REQUIRED := libzstd libxxhash libarchive libjpeg nettle
+REQUIRED := libzstd libxxhash libarchive libjpeg nettle lapacke
 MISSING  :=
 ifneq ($(filter-out clean deps deps-test help uninstall format,$(or $(MAKECMDGOALS),all)),)
 MISSING := $(shell for lib in $(REQUIRED); do $(PKG_CONFIG) --exists $$lib 2>/dev/null || echo $$lib; done)

@@ -9,6 +9,7 @@ SOURCES := $(sort $(wildcard common/*.[ch] formats/*.[ch] kernels/*.[ch] cmd/*.[
 deny = $(Q)! grep -nE '$($(1))' $(2) /dev/null || { echo 'lint: $(3)' >&2; exit 1; }
 
 deny_library := \#include <(zstd|xxhash|archive|jpeglib|png|webp|nettle)
+deny_lapack  := \#include <(lapack|cblas)
 deny_cuda    := \#include <(cuda|cublas|cudnn)
 deny_ours    := \#include "(cmd|formats|kernels)/
 deny_formats := \#include "(cmd|formats)/
@@ -23,6 +24,7 @@ lint:
 	$(Q)for h in $(HEADERS); do \
 	   $(CC) $(bs_CPPFLAGS) $(bs_CFLAGS) -Werror -fsyntax-only -x c -include $$h /dev/null || exit 1; done
 	$(call deny,deny_library,$(wildcard common/*.[ch] kernels/*.[ch] cmd/*.[ch] cmd/models/*.[ch]),format libraries belong to formats/)
+	$(call deny,deny_lapack,$(filter-out kernels/eigen.c,$(wildcard common/*.[ch] formats/*.[ch] kernels/*.[ch] cmd/*.[ch] cmd/models/*.[ch])),LAPACK belongs to kernels/eigen.c)
 	$(call deny,deny_cuda,$(wildcard common/*.[ch] formats/*.[ch] cmd/*.[ch] cmd/models/*.[ch]),CUDA belongs to kernels/)
 	$(call deny,deny_ours,$(wildcard common/*.[ch]),common includes nothing of ours)
 	$(call deny,deny_formats,$(wildcard kernels/*.[ch]),kernels include common only)
