@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -21,6 +22,7 @@
 #include "formats/wds.h"
 
 #define RECORD_MAX ((size_t)1 << 30)
+#define STOP_SLICE 100 /* milliseconds between two looks at the signals */
 
 enum format { STREAM, WEBDATASET, SAFETENSORS, NPY, FOLDER };
 
@@ -76,23 +78,42 @@ look(struct bs_source *s, off_t at, enum bs_sniff *what, struct bs_err *e)
     return 0;
 }
 
+/* Wait for something to read.  In slices: a signal that comes just before a
+ * wait would not end it. */
+static int
+wait_input(const struct bs_source *s, struct bs_err *e)
+{
+    bool heed = (s->flags & BS_READER_STOP) != 0;
+    struct pollfd p = {.fd = s->fd, .events = POLLIN};
+    int n;
+
+    do {
+        if (heed && bs_stop_wanted())
+            return bs_err_set(e, BS_EX_TEMPFAIL, "%s before any input",
+                              bs_stop_reason());
+        n = poll(&p, 1, heed ? STOP_SLICE : -1);
+        if (n < 0 && errno != EINTR)
+            return bs_err_errno(e, BS_EX_IO, "poll failed");
+    } while (n <= 0);
+    return 0;
+}
+
 /* Take as much of a pipe as it needs to tell, and remember it. */
 static int
 taste(struct bs_source *s, enum bs_sniff *what, struct bs_err *e)
 {
-    ssize_t n = 1;
+    ssize_t n;
     int r = bs_buf_reserve(&s->seen, BS_SNIFF_BYTES, e);
 
     *what = BS_SNIFF_MORE;
     while (r == 0 && *what == BS_SNIFF_MORE) {
+        r = wait_input(s, e);
+        if (r < 0)
+            return r;
         n = read(s->fd, s->seen.data + s->seen.len,
                  BS_SNIFF_BYTES - s->seen.len);
-        if (n < 0 && errno == EINTR) {
-            if ((s->flags & BS_READER_STOP) != 0 && bs_stop_wanted())
-                return bs_err_set(e, BS_EX_TEMPFAIL, "%s before any input",
-                                  bs_stop_reason());
+        if (n < 0 && (errno == EINTR || errno == EAGAIN))
             continue;
-        }
         if (n < 0)
             return bs_err_errno(e, BS_EX_IO, "read failed");
         s->seen.len += (size_t)n;
