@@ -11,6 +11,7 @@
  */
 #include "common/pool.h"
 
+#include "common/clock.h"
 #include "common/mem.h"
 
 #include <errno.h>
@@ -21,7 +22,6 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
 
 #define CLOSED 0x80000000u  /* no one may enter */
@@ -29,7 +29,7 @@
 
 #define INSIDE 0x3fffffffu /* how many are in */
 
-#define SPIN_NS 20000
+#define SPIN_SECONDS 20e-6
 #define MAX_THREADS 1024
 
 struct worker {
@@ -74,26 +74,17 @@ relax(void)
 #endif
 }
 
-static int64_t
-now_ns(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
-}
-
 /* Wait shortly for *word to change from `value`; returns what was seen last. */
 static unsigned
 spin_while(const struct bs_pool *p, atomic_uint *word, unsigned value)
 {
     unsigned seen = atomic_load(word);
-    int64_t end;
+    double end;
     int i;
 
     if (!p->spin || seen != value)
         return seen;
-    end = now_ns() + SPIN_NS;
+    end = bs_clock() + SPIN_SECONDS;
     do {
         for (i = 0; i < 64; i++) {
             seen = atomic_load_explicit(word, memory_order_acquire);
@@ -101,7 +92,7 @@ spin_while(const struct bs_pool *p, atomic_uint *word, unsigned value)
                 return seen;
             relax();
         }
-    } while (now_ns() < end);
+    } while (bs_clock() < end);
     return seen;
 }
 
