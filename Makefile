@@ -159,7 +159,7 @@ $(REPLAY): %: %.o $(BUILD)/tests/fuzz/replay.o $(LIB)
 ## check: install what is missing, build, run every test
 TESTS ?= $(sort $(wildcard tests/t[0-9]*.sh)) $(UNIT)
 check: deps-test all $(UNIT) $(REPLAY)
-	$(Q)BS_BIN='$(CURDIR)/$(BUILD)' BS_SRC='$(CURDIR)' BS_SAN='$(SAN)' CC='$(CC)' \
+	$(Q)BS_BIN='$(abspath $(BUILD))' BS_SRC='$(CURDIR)' BS_SAN='$(SAN)' CC='$(CC)' \
 	   $(PROVE) --exec '' $(PROVE_OPTS) $(TESTS)
 
 ## check-san: the same under the address and undefined-behaviour sanitizers
@@ -174,7 +174,7 @@ include tests/rules.mk
 
 ## demo: install what is missing, build, and run the pipeline on sample pictures
 demo: all
-	$(Q)BS_BIN='$(CURDIR)/$(BUILD)' BS_SRC='$(CURDIR)' sh tests/demo.sh
+	$(Q)BS_BIN='$(abspath $(BUILD))' BS_SRC='$(CURDIR)' sh tests/demo.sh
 
 ## install: into $(DESTDIR)$(PREFIX)
 install: all

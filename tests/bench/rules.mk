@@ -30,7 +30,7 @@ bench-embed: all $(PARITY_PYTHON)
 
 ## bench-cat: gigabytes a second through a stage that changes nothing
 bench-cat: all
-	$(Q)tests/bench/bench-cat.sh '$(CURDIR)/$(BUILD)'
+	$(Q)tests/bench/bench-cat.sh '$(abspath $(BUILD))'
 
 ## bench: all of these
 bench:
