@@ -75,10 +75,11 @@ ok 'a signal is heeded while the input stalls: a partial end, 75' '
 		$cmd <pipe >out.bs 2>err & pid=$!
 		exec 4>pipe
 		head -c 100000 real.bs >&4
-		for i in 1 2 3 4 5 6 7 8 9 10
+		i=0
+		until test -s out.bs || test $i -gt 300
 		do
-			test ! -s out.bs || break
-			sleep 0.3
+			sleep 0.1
+			i=$((i + 1))
 		done
 		kill -TERM $pid
 		exits 75 wait $pid
