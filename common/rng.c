@@ -5,27 +5,39 @@
 
 #include <math.h>
 
-static void
-philox(const struct bs_rng *r, uint64_t block, uint64_t out[2])
+void
+bs_philox(const uint32_t counter[4], const uint32_t key[2], uint32_t out[4])
 {
-    uint32_t c[4] = {(uint32_t)block, (uint32_t)(block >> 32),
-                     (uint32_t)r->stream, (uint32_t)(r->stream >> 32)};
-    uint32_t k0 = (uint32_t)r->seed, k1 = (uint32_t)(r->seed >> 32);
+    uint32_t k0 = key[0], k1 = key[1];
     int i;
 
+    for (i = 0; i < 4; i++)
+        out[i] = counter[i];
     for (i = 0; i < 10; i++) {
-        uint64_t a = (uint64_t)0xD2511F53 * c[0];
-        uint64_t b = (uint64_t)0xCD9E8D57 * c[2];
+        uint64_t a = (uint64_t)0xD2511F53 * out[0];
+        uint64_t b = (uint64_t)0xCD9E8D57 * out[2];
 
-        c[0] = (uint32_t)(b >> 32) ^ c[1] ^ k0;
-        c[1] = (uint32_t)b;
-        c[2] = (uint32_t)(a >> 32) ^ c[3] ^ k1;
-        c[3] = (uint32_t)a;
+        out[0] = (uint32_t)(b >> 32) ^ out[1] ^ k0;
+        out[1] = (uint32_t)b;
+        out[2] = (uint32_t)(a >> 32) ^ out[3] ^ k1;
+        out[3] = (uint32_t)a;
         k0 += 0x9E3779B9;
         k1 += 0xBB67AE85;
     }
-    out[0] = (uint64_t)c[1] << 32 | c[0];
-    out[1] = (uint64_t)c[3] << 32 | c[2];
+}
+
+/* The two numbers at positions 2 * block and 2 * block + 1. */
+static void
+hold(struct bs_rng *r, uint64_t block)
+{
+    uint32_t counter[4] = {(uint32_t)block, (uint32_t)(block >> 32),
+                           (uint32_t)r->stream, (uint32_t)(r->stream >> 32)};
+    uint32_t key[2] = {(uint32_t)r->seed, (uint32_t)(r->seed >> 32)};
+    uint32_t out[4];
+
+    bs_philox(counter, key, out);
+    r->held[0] = (uint64_t)out[1] << 32 | out[0];
+    r->held[1] = (uint64_t)out[3] << 32 | out[2];
 }
 
 void
@@ -34,14 +46,14 @@ bs_rng_init(struct bs_rng *r, uint64_t seed, uint64_t stream, uint64_t at)
     r->seed = seed;
     r->stream = stream;
     r->at = at;
-    philox(r, at / 2, r->held);
+    hold(r, at / 2);
 }
 
 uint64_t
 bs_rng_u64(struct bs_rng *r)
 {
     if (r->at % 2 == 0)
-        philox(r, r->at / 2, r->held);
+        hold(r, r->at / 2);
     return r->held[r->at++ % 2];
 }
 

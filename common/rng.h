@@ -17,6 +17,11 @@ struct bs_rng {
     uint64_t held[2];
 };
 
+/* The function itself: `out` from a counter and a key, each little end first.
+ */
+void bs_philox(const uint32_t counter[4], const uint32_t key[2],
+               uint32_t out[4]);
+
 /* A generator at position `at` (0 for a new one). */
 void bs_rng_init(struct bs_rng *r, uint64_t seed, uint64_t stream, uint64_t at);
 
