@@ -167,6 +167,12 @@ static const struct bs_dev_ops cpu_ops = {
     .swiglu = bs_cpu_swiglu,
     .patchify = bs_cpu_patchify,
     .assemble = bs_cpu_assemble,
+    .encoder = bs_cpu_encoder,
+    .encoder_free = bs_cpu_encoder_free,
+    .encode_topk = bs_cpu_encode_topk,
+    .encode_threshold = bs_cpu_encode_threshold,
+    .encode_batch = bs_cpu_encode_batch,
+    .decode = bs_cpu_decode,
 };
 
 int

@@ -45,4 +45,16 @@ int bs_cpu_swiglu(struct bs_dev *d, const struct bs_dev_swiglu *a);
 int bs_cpu_patchify(struct bs_dev *d, const struct bs_dev_patchify *a);
 int bs_cpu_assemble(struct bs_dev *d, const struct bs_dev_assemble *a);
 
+/* The operations; see sae.h. */
+int bs_cpu_encoder(struct bs_dev *d, struct bs_encoder **out, const float *w,
+                   const float *bias, size_t n, size_t k,
+                   enum bs_screen screen);
+void bs_cpu_encoder_free(struct bs_dev *d, struct bs_encoder *enc);
+int bs_cpu_encode_topk(struct bs_dev *d, const struct bs_dev_encode *a);
+int bs_cpu_encode_threshold(struct bs_dev *d, const struct bs_dev_encode *a,
+                            struct bs_ragged *out);
+int bs_cpu_encode_batch(struct bs_dev *d, const struct bs_dev_encode *a,
+                        struct bs_ragged *out, float *threshold);
+int bs_cpu_decode(struct bs_dev *d, const struct bs_dev_decode *a);
+
 #endif

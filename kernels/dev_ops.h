@@ -7,7 +7,7 @@
 #ifndef BS_KERNELS_DEV_OPS_H
 #define BS_KERNELS_DEV_OPS_H
 
-#include "kernels/dev.h"
+#include "kernels/sae.h"
 
 /* The part of a packed weight that every backend has; theirs begins with it. */
 struct bs_weight {
@@ -59,6 +59,33 @@ struct bs_dev_assemble {
     size_t batch, n, prefix, k;
 };
 
+/* The part of a packed encoder that every backend has. */
+struct bs_encoder {
+    size_t n, k;
+};
+
+#define BS_TOP_MAX 1024
+
+struct bs_dev_encode {
+    const struct bs_encoder *enc;
+    const float *x;
+    size_t ldx, m;
+    size_t top; /* of a row, or of the whole batch */
+    uint32_t *idx;
+    float *val;
+    const float *tau;
+    bool strict;
+    size_t limit;
+};
+
+struct bs_dev_decode {
+    const struct bs_code_rows *codes;
+    const float *dict;
+    size_t concepts, width;
+    const float *bias;
+    float *y;
+};
+
 struct bs_dev_ops {
     void (*close)(struct bs_dev *d);
     int (*alloc)(struct bs_dev *d, struct bs_mem *m, size_t bytes);
@@ -75,6 +102,16 @@ struct bs_dev_ops {
     int (*swiglu)(struct bs_dev *d, const struct bs_dev_swiglu *a);
     int (*patchify)(struct bs_dev *d, const struct bs_dev_patchify *a);
     int (*assemble)(struct bs_dev *d, const struct bs_dev_assemble *a);
+    int (*encoder)(struct bs_dev *d, struct bs_encoder **out, const float *w,
+                   const float *bias, size_t n, size_t k,
+                   enum bs_screen screen);
+    void (*encoder_free)(struct bs_dev *d, struct bs_encoder *enc);
+    int (*encode_topk)(struct bs_dev *d, const struct bs_dev_encode *a);
+    int (*encode_threshold)(struct bs_dev *d, const struct bs_dev_encode *a,
+                            struct bs_ragged *out);
+    int (*encode_batch)(struct bs_dev *d, const struct bs_dev_encode *a,
+                        struct bs_ragged *out, float *threshold);
+    int (*decode)(struct bs_dev *d, const struct bs_dev_decode *a);
 };
 
 /* What every backend's device begins with. */

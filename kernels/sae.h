@@ -37,11 +37,14 @@ int bs_dev_encoder(struct bs_dev *d, struct bs_encoder **out, const float *w,
 void bs_dev_encoder_free(struct bs_dev *d, struct bs_encoder *enc);
 
 /*
- * The pre-activation is pre[i][j] = x[i] . w[j] + bias[j], DEFINED as the f32
- * dot product of one fixed summation order (8 partial sums over k, folded, the
- * bias added last: see the .c), so that values depend neither on screening, nor
- * on m, nor on threads.  x: f32 [m, k], rows ldx floats apart, finite (a row
- * that is not gives -BS_EX_DATA, naming it).
+ * The pre-activation is pre[i][j] = x[i] . w[j] + bias[j], DEFINED as an f32
+ * sum in one order: products are rounded to f32 and added to 16 partial sums,
+ * that of column c to number c % 16, in order of c; the partial sums are folded
+ * in halves (8 on 8, then 4, 2, 1), and the bias is added last.  So values
+ * depend neither on screening, nor on m, threads or instruction set.  x: f32
+ * [m, k], rows ldx floats apart, finite (a row that is not gives -BS_EX_DATA,
+ * naming it).  Where the sum overflows, an infinity is a value like others; a
+ * NaN is in no code.
  *
  * topk: the `top` largest relu(pre) of each row that are > 0.  Ties: the lower
  * index wins.  1 <= top <= min(n, 1024).  Device memory idx u32 [m, top], val
