@@ -16,6 +16,9 @@
 #include "common/err.h"
 #include "formats/doc.h"
 
+/* As many as a dictionary may have. */
+#define BS_CODES_CONCEPTS_MAX ((uint32_t)1 << 24)
+
 /* What the head of a segment of codes says. */
 struct bs_codes_head {
     uint32_t concepts;
@@ -40,7 +43,9 @@ struct bs_codes {
     uint32_t *ptr;         /* [tokens + 1] */
     uint32_t *idx;         /* [ptr[tokens]] */
     float *val;            /* exact values of the F16 or F32 */
-    size_t room_ptr, room; /* private */
+    size_t room_ptr, room; /* private, as is the rest */
+    uint32_t *seen, token; /* [concepts]: the last token that had it */
+    size_t room_seen;
 };
 
 /* Errors say what is wrong with which token: "token 3: index 40000 of 32000
