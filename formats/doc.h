@@ -109,6 +109,10 @@ const struct bs_tensor *bs_doc_tensor(const struct bs_doc *doc,
 int bs_doc_write(const struct bs_doc *doc, struct bs_buf *out,
                  struct bs_err *e) BS_CHECKED;
 
+/* The same bytes to a descriptor, without a copy of the tensors.  Errors read
+ * "write failed: No space left on device". */
+int bs_doc_save(const struct bs_doc *doc, int fd, struct bs_err *e) BS_CHECKED;
+
 /* Empty the document; what it borrowed stays. */
 void bs_doc_release(struct bs_doc *doc);
 

@@ -3,6 +3,7 @@
  */
 #include "formats/doc.h"
 
+#include "common/io.h"
 #include "formats/doc_own.h"
 
 #include <stdarg.h>
@@ -303,23 +304,65 @@ write_header(const struct bs_doc *doc, const struct bs_tensor **list,
                : bs_err_set(e, BS_EX_SOFTWARE, "tensors too large");
 }
 
+/* The tensors in the order of their data: an array for bs_free. */
+static const struct bs_tensor **
+in_order(const struct bs_doc *doc, struct bs_err *e)
+{
+    const struct bs_tensor **list = bs_alloc_array(doc->tensors, sizeof *list);
+    size_t i;
+
+    if (list == NULL) {
+        (void)bs_err_memory(e, "tensors", doc->tensors * sizeof *list);
+        return NULL;
+    }
+    for (i = 0; i < doc->tensors; i++)
+        list[i] = &doc->tensor[i];
+    qsort(list, doc->tensors, sizeof *list, by_size);
+    return list;
+}
+
 int
 bs_doc_write(const struct bs_doc *doc, struct bs_buf *out, struct bs_err *e)
 {
-    const struct bs_tensor **list = bs_alloc_array(doc->tensors, sizeof *list);
+    const struct bs_tensor **list = in_order(doc, e);
     size_t from = out->len, i;
     int r;
 
     if (list == NULL)
-        return bs_err_memory(e, "tensors", doc->tensors * sizeof *list);
-    for (i = 0; i < doc->tensors; i++)
-        list[i] = &doc->tensor[i];
-    qsort(list, doc->tensors, sizeof *list, by_size);
+        return -e->code;
     r = write_header(doc, list, out, e);
     for (i = 0; r == 0 && i < doc->tensors; i++)
         r = bs_buf_add(out, list[i]->data, list[i]->bytes, e);
     bs_free(list);
     if (r < 0)
         out->len = from;
+    return r;
+}
+
+static int
+save_bytes(int fd, const void *data, size_t bytes, struct bs_err *e)
+{
+    return bs_write(fd, data, bytes) < 0
+               ? bs_err_errno(e, BS_EX_IO, "write failed")
+               : 0;
+}
+
+int
+bs_doc_save(const struct bs_doc *doc, int fd, struct bs_err *e)
+{
+    const struct bs_tensor **list = in_order(doc, e);
+    struct bs_buf header = {0};
+    size_t i;
+    int r;
+
+    if (list == NULL)
+        return -e->code;
+    r = write_header(doc, list, &header, e);
+    if (r == 0)
+        r = save_bytes(fd, header.data, header.len, e);
+    for (i = 0; r == 0 && i < doc->tensors; i++)
+        r = save_bytes(fd, list[i]->data, list[i]->bytes, e);
+    bs_free(list);
+    bs_buf_release(&header);
     return r;
 }

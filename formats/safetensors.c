@@ -393,6 +393,12 @@ bs_safetensors_find(const struct bs_safetensors *s, const char *name)
     return found != NULL ? found->tensor : NULL;
 }
 
+const char *
+bs_safetensors_meta(const struct bs_safetensors *s, const char *name)
+{
+    return s->parts > 0 ? bs_doc_meta(&s->part[0].doc, name) : NULL;
+}
+
 size_t
 bs_safetensors_count(const struct bs_safetensors *s)
 {

@@ -39,6 +39,10 @@ size_t bs_safetensors_count(const struct bs_safetensors *s);
 const struct bs_tensor *bs_safetensors_at(const struct bs_safetensors *s,
                                           size_t i);
 
+/* A metadata value of the (first) file, or NULL. */
+const char *bs_safetensors_meta(const struct bs_safetensors *s,
+                                const char *name);
+
 /*
  * Append the small file `name` of the folder to `text`; it counts as part of
  * the model from then on.  Returns 1, or 0 if there is no such file.

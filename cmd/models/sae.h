@@ -13,6 +13,7 @@
 
 #include "common/bs.h"
 #include "common/err.h"
+#include "formats/doc.h"
 
 enum bs_sae_select {
     BS_SAE_TOPK,       /* the k largest of each token */
@@ -50,12 +51,16 @@ struct bs_sae {
     char sha256[65]; /* of the file, once loaded or saved */
 };
 
-/* Load a model file; every value finite, every shape checked: -BS_EX_DATA. */
+/* Load a model file; every shape and value checked: -BS_EX_DATA. */
 int bs_sae_load(struct bs_sae *s, const char *path,
                 struct bs_err *e) BS_CHECKED;
-/* Write the file (atomically, as bs_out does); parameters only. */
-int bs_sae_save(struct bs_sae *s, const char *path,
+/* Write the file as bs_out does (NULL or "-": stdout), with the metadata of
+ * `more` (NULL: none) besides the model's; sets s->sha256, but for stdout. */
+int bs_sae_save(struct bs_sae *s, const struct bs_doc *more, const char *path,
                 struct bs_err *e) BS_CHECKED;
+/* The document that is written; it borrows the model's arrays. */
+int bs_sae_document(struct bs_doc *doc, const struct bs_sae *s,
+                    struct bs_err *e) BS_CHECKED;
 void bs_sae_release(struct bs_sae *s);
 
 #endif
