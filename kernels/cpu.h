@@ -9,6 +9,8 @@
 #include "kernels/dev_ops.h"
 #include "kernels/isa.h"
 
+#include <stdatomic.h>
+
 struct bs_cpu {
     struct bs_dev dev;
     const struct bs_isa *isa;
@@ -16,6 +18,9 @@ struct bs_cpu {
     unsigned threads;
     void **scratch; /* one block a thread, of scratch_bytes each */
     size_t scratch_bytes;
+    /* Products that encoding computed once more after screening; for the tests
+     * and benchmarks. */
+    _Atomic size_t rescored;
 };
 
 /* The instruction set that BS_CPU names, or the best that is there; NULL with
@@ -29,6 +34,9 @@ int bs_cpu_open(struct bs_dev **out, const struct bs_isa *isa, unsigned threads,
 
 /* Have at least `bytes` of scratch a thread; what it held is lost. */
 int bs_cpu_scratch(struct bs_cpu *c, size_t bytes) BS_CHECKED;
+
+/* Memory, on huge pages where it is large and the system has them. */
+void *bs_cpu_alloc_large(size_t bytes) BS_CHECKED;
 
 /* A panel [k][nr] as pairs of bf16, [k / 2][nr][2]; a last odd row is paired
  * with zeros. */

@@ -48,8 +48,8 @@ struct pack_job {
 
 /* Large blocks on huge pages where the system has them: a panel walks through
  * memory faster than the address translation of small pages follows. */
-static void *
-alloc_large(size_t bytes)
+void *
+bs_cpu_alloc_large(size_t bytes)
 {
     const size_t huge = (size_t)2 << 20;
     void *p;
@@ -118,7 +118,7 @@ fill_weight(struct bs_cpu *c, struct cpu_weight *w, const void *from,
         !bs_mul(bytes, element, &bytes) ||
         !bs_mul(3 * sizeof(float) * c->isa->nr, w->head.k + 16, &row))
         return bs_err_memory(&c->dev.err, "weight", SIZE_MAX);
-    w->packed = alloc_large(bytes);
+    w->packed = bs_cpu_alloc_large(bytes);
     if (w->packed == NULL)
         return bs_err_memory(&c->dev.err, "weight", bytes);
     r = bs_cpu_scratch(c, row);

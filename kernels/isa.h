@@ -18,6 +18,21 @@ struct bs_isa_epilogue {
     int kind;           /* enum bs_epilogue */
 };
 
+/*
+ * What bounds the products of rows and atoms from above: with the product p of
+ * what is left of both after rounding to whole numbers,
+ *     p scale scale + rest norm + norm rest + unit bias,
+ * factors of the row first and of the atom second.  `norm` is a length, `rest`
+ * that of what the rounding took away, `unit` the power of two that rows are
+ * measured in.  A row's hits reach its `cut`.
+ */
+struct bs_isa_atoms {
+    const float *scale, *norm, *rest, *bias;
+};
+struct bs_isa_row {
+    float scale, norm, rest, unit, cut;
+};
+
 struct bs_isa {
     const char *name;
     size_t mr; /* rows of a tile */
@@ -36,6 +51,18 @@ struct bs_isa {
     /* bf16 values to f32 and back; n is a multiple of nr for widen. */
     void (*widen)(float *out, const uint16_t *in, size_t n);
     void (*narrow)(uint16_t *out, const float *in, size_t n);
+
+    /* c = a b in whole numbers modulo 2^32: k is even, b is [k / 2][nr][2]. */
+    void (*gemm_whole)(const int16_t *a, size_t lda, const int16_t *b, size_t k,
+                       int32_t *c, size_t rows, const int16_t *next);
+    bool whole_pays; /* it is faster than gemm */
+    /*
+     * Bits of the columns from `col` on whose bound with a row reaches its cut,
+     * for `rows` rows of c, [nr] int32 (whole) or f32; false if there are none.
+     */
+    bool (*screen)(uint32_t *hits, const void *c, bool whole,
+                   const struct bs_isa_atoms *atoms, size_t col,
+                   const struct bs_isa_row *row, size_t rows);
 
     /* y = factor * x, rows ldy and ldx apart. */
     void (*scale)(float *y, size_t ldy, const float *x, size_t ldx, size_t rows,

@@ -12,5 +12,7 @@
 #define MR 6
 #define NV 2
 #define MAX_OF(a, b) ((V)_mm256_max_ps((__m256)(a), (__m256)(b)))
+#define PAIR_SUMS(a, b) ((U)_mm256_madd_epi16((__m256i)(a), (__m256i)(b)))
+#define SIGNS(m) ((uint32_t)_mm256_movemask_ps((__m256)(m)))
 #include "kernels/isa_body.h"
 #endif

@@ -12,5 +12,7 @@
 #define MR 12
 #define NV 2
 #define MAX_OF(a, b) ((V)_mm512_max_ps((__m512)(a), (__m512)(b)))
+#define PAIR_SUMS(a, b) ((U)_mm512_madd_epi16((__m512i)(a), (__m512i)(b)))
+#define SIGNS(m) ((uint32_t)_mm512_movepi32_mask((__m512i)(m)))
 #include "kernels/isa_body.h"
 #endif

@@ -14,5 +14,7 @@
 #define DOT_BF16(x, a, b) \
     ((V)_mm512_dpbf16_ps((__m512)(x), (__m512bh)(a), (__m512bh)(b)))
 #include "kernels/isa_bf16.h"
+#define PAIR_SUMS(a, b) ((U)_mm512_madd_epi16((__m512i)(a), (__m512i)(b)))
+#define SIGNS(m) ((uint32_t)_mm512_movepi32_mask((__m512i)(m)))
 #include "kernels/isa_body.h"
 #endif

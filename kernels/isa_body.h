@@ -6,6 +6,7 @@
 
 #include "kernels/isa.h"
 #include "kernels/isa_rows.h"
+#include "kernels/isa_screen.h"
 #include "kernels/isa_tile.h"
 
 #ifndef ISA_NAME
@@ -26,6 +27,9 @@ const struct bs_isa ISA_TABLE(ISA_NAME) = {
     .nr = NR,
     .gemm = gemm,
     .gemm_bf16 = GEMM_BF16,
+    .gemm_whole = gemm_whole,
+    .whole_pays = WHOLE_PAYS,
+    .screen = screen,
     .widen = widen,
     .narrow = narrow,
     .scale = scale,

@@ -8,8 +8,8 @@
 /* ---- a growing list --------------------------------------------------------
  */
 
-static bool
-grow(struct bs_hits *h)
+bool
+bs_hits_grow(struct bs_hits *h)
 {
     size_t room = h->room > 0 ? 2 * h->room : 1024, bytes;
     struct bs_hit *at;
@@ -30,7 +30,7 @@ grow(struct bs_hits *h)
 void
 bs_hits_add(struct bs_hits *h, const struct bs_hit *hit)
 {
-    if (h->n == h->room && !grow(h)) {
+    if (h->n == h->room && !bs_hits_grow(h)) {
         h->failed = true;
         return;
     }
@@ -139,11 +139,13 @@ bs_hits_sort(struct bs_hit *at, size_t n)
 /* ---- a bounded list --------------------------------------------------------
  */
 
+#define ROOM(top) (2 * (top) + 64)
+
 size_t
 bs_picks_bytes(size_t top)
 {
     return BS_ROUND_UP(top * sizeof(float), BS_ALIGN) +
-           BS_ROUND_UP(BS_PICKS_ROOM(top) * sizeof(struct bs_hit), BS_ALIGN);
+           BS_ROUND_UP(ROOM(top) * sizeof(struct bs_hit), BS_ALIGN);
 }
 
 void
@@ -182,21 +184,19 @@ low_add(struct bs_picks *p, size_t top, float low)
     p->low[i] = low;
 }
 
-float
-bs_picks_add(struct bs_picks *p, size_t top, uint32_t idx, float low,
-             float high)
+void
+bs_picks_add(struct bs_picks *p, size_t top, const struct bs_hit *hit)
 {
-    struct bs_hits all = {p->at, p->n, BS_PICKS_ROOM(top), false};
-    float cut;
+    struct bs_hits all = {p->at, p->n, ROOM(top), false};
 
-    low_add(p, top, low);
-    cut = p->lows == top && p->low[0] > 0 ? p->low[0] : 0;
+    low_add(p, top, hit->low);
+    if (p->lows == top && p->low[0] > p->cut)
+        p->cut = p->low[0];
     if (all.n == all.room) {
-        bs_hits_drop(&all, cut);
-        p->overflow |= all.n > all.room - all.room / 8;
+        bs_hits_drop(&all, p->cut);
+        p->overflow = all.n > all.room - all.room / 8;
     }
     if (!p->overflow)
-        all.at[all.n++] = (struct bs_hit){low, high, 0, idx};
+        bs_hits_add(&all, hit);
     p->n = all.n;
-    return cut;
 }

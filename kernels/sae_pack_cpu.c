@@ -1,0 +1,257 @@
+/*
+ * sae_pack_cpu.c - an encoder's weights, as they came and packed to be
+ * screened.
+ */
+#include "kernels/sae_cpu.h"
+
+#include "common/mem.h"
+
+#include <math.h>
+
+/* ---- whole numbers ---------------------------------------------------------
+ */
+
+float
+bs_float_up(double value)
+{
+    float f = (float)value;
+
+    return (double)f < value ? nextafterf(f, INFINITY) : f;
+}
+
+float
+bs_float_down(double value)
+{
+    return -bs_float_up(-value);
+}
+
+/* Squares in double: neither overflow nor underflow, and a rounding error that
+ * UP outweighs. */
+#define UP (1 + 1e-7)
+
+static double
+length(const float *x, size_t k, float *most)
+{
+    double sum = 0;
+    size_t i;
+
+    *most = 0;
+    for (i = 0; i < k; i++) {
+        float size = fabsf(x[i]);
+
+        *most = size > *most ? size : *most;
+        sum += (double)x[i] * (double)x[i];
+    }
+    return sqrt(sum) * UP;
+}
+
+/* Two vectors of at most this length have no product past 2^31. */
+#define LONGEST 46340.0
+
+#define MOST_COLUMNS ((size_t)1 << 28)
+
+/* Below this, and above its inverse, a vector is all rest. */
+#define SHORTEST 0x1p-80
+
+void
+bs_cpu_round(struct bs_whole *out, int16_t *q, const float *x, size_t k)
+{
+    float most, scale, factor;
+    double held = 0, rest = 0;
+    size_t i;
+
+    *out = (struct bs_whole){.norm = length(x, k, &most)};
+    out->rest = out->norm;
+    if (q == NULL)
+        return;
+    memset(q, 0, k * sizeof *q);
+    if (out->norm < SHORTEST || out->norm > 1 / SHORTEST || k > MOST_COLUMNS)
+        return;
+    /* Rounding each number adds half the root of k to the length. */
+    scale = (float)fmax((double)most / INT16_MAX,
+                        out->norm / (LONGEST - sqrt((double)k)));
+    factor = 1 / scale;
+    for (i = 0; i < k; i++) {
+        float v = x[i] * factor;
+        int whole = (int)(v + copysignf(0.5f, v));
+        double left = (double)x[i] - (double)scale * whole;
+
+        q[i] = (int16_t)whole;
+        held += (double)whole * whole;
+        rest += left * left;
+    }
+    out->scale = (double)scale;
+    out->held = (double)scale * sqrt(held) * UP;
+    out->rest = sqrt(rest) * UP;
+}
+
+/* ---- packing ---------------------------------------------------------------
+ */
+
+static void
+pack_whole(int16_t *out, const int16_t *q, size_t depth, size_t nr)
+{
+    size_t i, j;
+
+    for (i = 0; i < depth; i++)
+        for (j = 0; j < nr; j++)
+            out[(i / 2 * nr + j) * 2 + i % 2] = q[j * depth + i];
+}
+
+struct pack_job {
+    struct bs_cpu *c;
+    struct cpu_encoder *e;
+};
+
+/* One chunk is one panel.  Scratch: its atoms in whole numbers. */
+static void
+pack_panel(void *arg, size_t panel, unsigned thread)
+{
+    const struct pack_job *job = arg;
+    struct cpu_encoder *e = job->e;
+    size_t nr = job->c->isa->nr, k = e->head.k, first = panel * nr, j;
+    size_t cols = e->head.n - first < nr ? e->head.n - first : nr;
+    int16_t *q = e->whole ? job->c->scratch[thread] : NULL;
+
+    if (e->whole)
+        memset(q, 0, nr * e->depth * sizeof *q);
+    else
+        job->c->isa->pack((float *)e->packed + panel * nr * k, e->w + first * k,
+                          k, cols, k);
+    for (j = 0; j < nr; j++) {
+        double bias = j < cols ? (double)e->bias[first + j] : 0;
+        struct bs_whole size = {0};
+
+        if (j < cols)
+            bs_cpu_round(&size, e->whole ? q + j * e->depth : NULL,
+                         e->w + (first + j) * k, k);
+        e->scale[first + j] = e->whole ? (float)size.scale : 1;
+        e->norm[first + j] = bs_float_up(size.norm);
+        e->rest[first + j] = e->whole ? bs_float_up(size.rest) : 0;
+        /* Some units in the last place more, for the sums it enters. */
+        e->bound[first + j] =
+            j < cols ? bs_float_up(bias + fabs(bias) * 0x1p-20) : -INFINITY;
+    }
+    if (e->whole)
+        pack_whole((int16_t *)e->packed + panel * nr * e->depth, q, e->depth,
+                   nr);
+}
+
+static bool
+all_finite(const float *x, size_t n)
+{
+    uint32_t bits, most = 0;
+    size_t i;
+
+    for (i = 0; i < n; i++) {
+        memcpy(&bits, x + i, sizeof bits);
+        bits &= 0x7fffffff;
+        most = bits > most ? bits : most;
+    }
+    return most < 0x7f800000;
+}
+
+int
+bs_cpu_check_finite(struct bs_err *err, const char *op, const float *x,
+                    size_t ldx, size_t rows, size_t k)
+{
+    size_t i;
+
+    for (i = 0; i < rows; i++)
+        if (!all_finite(x + i * ldx, k))
+            return bs_err_set(err, BS_EX_DATA,
+                              "%s: row %zu has a value that is not finite", op,
+                              i);
+    return 0;
+}
+
+static int
+alloc_encoder(struct bs_cpu *c, struct cpu_encoder *e)
+{
+    size_t nr = c->isa->nr, n = e->head.n, size, columns;
+
+    e->depth = e->whole ? e->head.k + e->head.k % 2 : e->head.k;
+    e->panels = n / nr + (n % nr != 0);
+    columns = e->panels * nr;
+    if (!bs_mul(columns, e->depth, &size) ||
+        !bs_mul(size, e->whole ? sizeof(int16_t) : sizeof(float), &size))
+        return bs_err_memory(&c->dev.err, "encoder", SIZE_MAX);
+    e->packed = bs_cpu_alloc_large(size);
+    e->w = bs_cpu_alloc_large(n * e->head.k * sizeof *e->w);
+    e->bias = bs_alloc_array(n, sizeof *e->bias);
+    e->scale = bs_alloc_array(columns, sizeof *e->scale);
+    e->norm = bs_alloc_array(columns, sizeof *e->norm);
+    e->rest = bs_alloc_array(columns, sizeof *e->rest);
+    e->bound = bs_alloc_array(columns, sizeof *e->bound);
+    if (e->packed == NULL || e->w == NULL || e->bias == NULL ||
+        e->scale == NULL || e->norm == NULL || e->rest == NULL ||
+        e->bound == NULL)
+        return bs_err_memory(&c->dev.err, "encoder", size);
+    return bs_cpu_scratch(c, nr * e->depth * sizeof(int16_t));
+}
+
+static int
+fill_encoder(struct bs_cpu *c, struct cpu_encoder *e, const float *w,
+             const float *bias)
+{
+    struct pack_job job = {c, e};
+    size_t n = e->head.n, k = e->head.k, i;
+    int r;
+
+    r = bs_cpu_check_finite(&c->dev.err, "encoder", w, k, n, k);
+    if (r == 0 && bias != NULL)
+        r = bs_cpu_check_finite(&c->dev.err, "encoder: bias", bias, 1, n, 1);
+    if (r == 0)
+        r = alloc_encoder(c, e);
+    if (r < 0)
+        return r;
+    if (n * k > 0)
+        memcpy(e->w, w, n * k * sizeof *w);
+    if (bias != NULL && n > 0)
+        memcpy(e->bias, bias, n * sizeof *bias);
+    bs_pool_run(c->pool, e->panels, pack_panel, &job);
+    for (i = 0; i < n; i++) {
+        e->most_norm = fmax(e->most_norm, (double)e->norm[i]);
+        e->most_bias = fmax(e->most_bias, fabs((double)e->bias[i]));
+    }
+    return 0;
+}
+
+int
+bs_cpu_encoder(struct bs_dev *d, struct bs_encoder **out, const float *w,
+               const float *bias, size_t n, size_t k, enum bs_screen screen)
+{
+    struct bs_cpu *c = (struct bs_cpu *)d;
+    struct cpu_encoder *e = bs_alloc_array(1, sizeof *e);
+    int r;
+
+    if (e == NULL)
+        return bs_err_memory(&d->err, "encoder", sizeof *e);
+    e->head.n = n;
+    e->head.k = k;
+    e->whole = screen == BS_SCREEN_LOW ||
+               (screen == BS_SCREEN_AUTO && c->isa->whole_pays);
+    r = fill_encoder(c, e, w, bias);
+    if (r < 0) {
+        bs_cpu_encoder_free(d, &e->head);
+        return r;
+    }
+    *out = &e->head;
+    return 0;
+}
+
+void
+bs_cpu_encoder_free(struct bs_dev *d, struct bs_encoder *encoder)
+{
+    struct cpu_encoder *e = (struct cpu_encoder *)encoder;
+
+    (void)d;
+    bs_free(e->w);
+    bs_free(e->bias);
+    bs_free(e->packed);
+    bs_free(e->scale);
+    bs_free(e->norm);
+    bs_free(e->rest);
+    bs_free(e->bound);
+    bs_free(e);
+}
