@@ -19,6 +19,7 @@ struct command {
     struct bs_out out;
     struct bs_progress progress;
     struct bs_embed_run run;
+    struct bs_relay relay;
     uint64_t skipped;
 };
 
@@ -34,8 +35,8 @@ on_record(void *arg, const struct bs_doc *rec)
 {
     struct command *c = arg;
 
-    if (bs_writer_record(c->run.writer, rec) < 0)
-        bs_std_write_failed(&c->out, c->run.writer);
+    if (bs_writer_record(c->relay.writer, rec) < 0)
+        bs_std_write_failed(&c->out, c->relay.writer);
     bs_progress_step(&c->progress, c->progress.done + 1);
     return 0;
 }
@@ -81,9 +82,9 @@ read_input(struct command *c, const char *path)
     if (c->std.allow_partial)
         flags |= BS_READER_PARTIAL;
     check(bs_source_open(&in, path, flags, (size_t)c->std.memory, &e), &e);
-    more = bs_embed_source(&c->run, in, &e);
-    if (bs_writer_error(c->run.writer)->code != 0)
-        bs_std_write_failed(&c->out, c->run.writer);
+    more = bs_relay_source(&c->relay, in, &e);
+    if (bs_writer_error(c->relay.writer)->code != 0)
+        bs_std_write_failed(&c->out, c->relay.writer);
     check(more, &e);
     bs_source_close(in);
     return more > 0;
@@ -146,27 +147,27 @@ parse(struct command *c, int argc, char *argv[])
     o->threads = (unsigned)c->std.threads;
     o->digest = c->std.provenance;
     c->run.arg = c;
-    c->run.limit = c->std.limit;
-    c->run.provenance = c->std.provenance;
+    c->run.provenance = c->relay.provenance = c->std.provenance;
+    c->relay.limit = c->std.limit;
     return operand;
 }
 
 static int
 finish(struct command *c)
 {
-    const struct bs_embed_run *run = &c->run;
+    bool stopped = c->relay.stopped;
 
     bs_progress_end(&c->progress);
     if (c->skipped > WARNINGS_MAX)
         bs_warn("%ju records skipped in all", (uintmax_t)c->skipped);
-    if (run->overflows > 0)
+    if (c->run.overflows > 0)
         bs_warn("%ju values are too large for F16 and became infinity; "
                 "'--dtype=f32' keeps them",
-                (uintmax_t)run->overflows);
-    if (run->stopped)
+                (uintmax_t)c->run.overflows);
+    if (stopped)
         bs_warn("ended early: %s", bs_stop_reason());
-    return bs_std_close(&c->out, run->writer,
-                        run->stopped ? BS_EX_TEMPFAIL : BS_EX_OK);
+    return bs_std_close(&c->out, c->relay.writer,
+                        stopped ? BS_EX_TEMPFAIL : BS_EX_OK);
 }
 
 int
@@ -175,12 +176,14 @@ main(int argc, char *argv[])
     struct command c = {.std = BS_STD_DEFAULT,
                         .run = {.head = fill_head, .wanted = wanted}};
     const struct bs_embed_sink sink = {on_record, on_skipped, &c};
+    const struct bs_stage stage = bs_embed_stage(&c.run);
     struct bs_dev *dev;
     struct bs_err e = {0};
     bool more = true;
     int i = parse(&c, argc, argv);
 
-    bs_std_open(&c.out, &c.run.writer, &c.std);
+    c.relay.stage = &stage;
+    bs_std_open(&c.out, &c.relay.writer, &c.std);
     check(bs_dev_open(&dev, c.std.device, c.options.threads, &e), &e);
     bs_info("%s", bs_dev_describe(dev));
     check(bs_embed_open(&c.run.embed, &c.options, &sink, dev, &e), &e);
@@ -190,7 +193,7 @@ main(int argc, char *argv[])
         more = read_input(&c, "-");
     for (; more && i < argc; i++)
         more = read_input(&c, argv[i]);
-    bs_embed_run_release(&c.run);
+    bs_relay_release(&c.relay);
     bs_embed_close(c.run.embed);
     bs_dev_close(dev);
     return finish(&c);

@@ -8,6 +8,7 @@
 #include <pthread.h>
 
 #include "cmd/models/dinov2.h"
+#include "cmd/models/relay.h"
 #include "common/order.h"
 #include "common/pool.h"
 
@@ -85,17 +86,11 @@ decode(void *arg, void *job)
     j->bytes = NULL;
 }
 
-/* The input's metadata, without what describes the input's own tensors. */
 static int
 copy_metadata(struct bs_embed *em, struct bs_doc *to, const struct bs_doc *from)
 {
-    size_t i;
-    int r = 0;
+    int r = bs_relay_metadata(to, from, &em->err);
 
-    for (i = 0; i < from->metas && r == 0; i++)
-        if (strncmp(from->meta[i].name, "bs.", 3) != 0)
-            r = bs_doc_set(to, from->meta[i].name, from->meta[i].value,
-                           &em->err);
     if (r == 0)
         r = bs_doc_set(to, "grid", em->grid, &em->err);
     return r < 0 ? r : bs_doc_set(to, "prefix", em->prefix, &em->err);
