@@ -70,26 +70,6 @@ wanted(void *arg, const char *key)
     return bs_std_mine(&c->std, key);
 }
 
-/* Embed one input; false when the run is over. */
-static bool
-read_input(struct command *c, const char *path)
-{
-    unsigned flags = BS_READER_STOP;
-    struct bs_source *in;
-    struct bs_err e = {0};
-    int more;
-
-    if (c->std.allow_partial)
-        flags |= BS_READER_PARTIAL;
-    check(bs_source_open(&in, path, flags, (size_t)c->std.memory, &e), &e);
-    more = bs_relay_source(&c->relay, in, &e);
-    if (bs_writer_error(c->relay.writer)->code != 0)
-        bs_std_write_failed(&c->out, c->relay.writer);
-    check(more, &e);
-    bs_source_close(in);
-    return more > 0;
-}
-
 /* Options into c; the index of the first operand. */
 static int
 parse(struct command *c, int argc, char *argv[])
@@ -146,7 +126,7 @@ parse(struct command *c, int argc, char *argv[])
     o->batch = (size_t)batch;
     o->threads = (unsigned)c->std.threads;
     o->digest = c->std.provenance;
-    c->run.arg = c;
+    c->relay.command = c;
     c->run.provenance = c->relay.provenance = c->std.provenance;
     c->relay.limit = c->std.limit;
     return operand;
@@ -174,12 +154,11 @@ int
 main(int argc, char *argv[])
 {
     struct command c = {.std = BS_STD_DEFAULT,
-                        .run = {.head = fill_head, .wanted = wanted}};
+                        .relay = {.head = fill_head, .wanted = wanted}};
     const struct bs_embed_sink sink = {on_record, on_skipped, &c};
     const struct bs_stage stage = bs_embed_stage(&c.run);
     struct bs_dev *dev;
     struct bs_err e = {0};
-    bool more = true;
     int i = parse(&c, argc, argv);
 
     c.relay.stage = &stage;
@@ -189,11 +168,7 @@ main(int argc, char *argv[])
     check(bs_embed_open(&c.run.embed, &c.options, &sink, dev, &e), &e);
     bs_info("%s", bs_embed_describe(c.run.embed));
     bs_progress_start(&c.progress, "images", 0, c.std.progress);
-    if (i == argc)
-        more = read_input(&c, "-");
-    for (; more && i < argc; i++)
-        more = read_input(&c, argv[i]);
-    bs_relay_release(&c.relay);
+    bs_std_relay(&c.relay, &c.out, &c.std, argc - i, argv + i);
     bs_embed_close(c.run.embed);
     bs_dev_close(dev);
     return finish(&c);

@@ -130,6 +130,41 @@ bs_std_write_failed(struct bs_out *out, struct bs_writer *w)
     bs_die_err(bs_writer_error(w), "cannot write '%s'", out->name);
 }
 
+/* Pass one input on; false when the run is over. */
+static bool
+relay_input(struct bs_relay *relay, struct bs_out *out,
+            const struct bs_std *std, const char *path)
+{
+    unsigned flags = BS_READER_STOP;
+    struct bs_source *in;
+    struct bs_err e = {0};
+    int more;
+
+    if (std->allow_partial)
+        flags |= BS_READER_PARTIAL;
+    if (bs_source_open(&in, path, flags, (size_t)std->memory, &e) < 0)
+        bs_die_err(&e, NULL);
+    more = bs_relay_source(relay, in, &e);
+    if (bs_writer_error(relay->writer)->code != 0)
+        bs_std_write_failed(out, relay->writer);
+    if (more < 0)
+        bs_die_err(&e, NULL);
+    bs_source_close(in);
+    return more > 0;
+}
+
+void
+bs_std_relay(struct bs_relay *relay, struct bs_out *out,
+             const struct bs_std *std, int argc, char *argv[])
+{
+    bool more = argc > 0 || relay_input(relay, out, std, "-");
+    int i;
+
+    for (i = 0; more && i < argc; i++)
+        more = relay_input(relay, out, std, argv[i]);
+    bs_relay_release(relay);
+}
+
 int
 bs_std_close(struct bs_out *out, struct bs_writer *w, int status)
 {

@@ -5,6 +5,7 @@
 #ifndef BS_CMD_SHARED_H
 #define BS_CMD_SHARED_H
 
+#include "cmd/models/relay.h"
 #include "common/err.h"
 #include "common/io.h"
 #include "common/opt.h"
@@ -99,6 +100,14 @@ void bs_std_open(struct bs_out *out, struct bs_writer **w,
 void bs_std_head(struct bs_doc *head, const struct bs_std *std,
                  const char *kind, const char *params,
                  const struct bs_doc *parent);
+
+/*
+ * Pass the records of the inputs argv[0..argc-1], or of stdin where there are
+ * none, through the relay, whose writer is on `out`.  Dies on failure; what
+ * ended early is in relay->stopped.
+ */
+void bs_std_relay(struct bs_relay *relay, struct bs_out *out,
+                  const struct bs_std *std, int argc, char *argv[]);
 
 /* Die with the writer's error, naming the output. */
 void bs_std_write_failed(struct bs_out *out, struct bs_writer *w) BS_NORETURN;

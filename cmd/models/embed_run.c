@@ -22,23 +22,13 @@ begin(void *arg, const struct bs_doc *head, struct bs_err *e)
 }
 
 static int
-fill_head(void *arg, struct bs_doc *ours, const struct bs_doc *head,
-          struct bs_err *e)
+fill_head(void *arg, struct bs_doc *ours, struct bs_err *e)
 {
     struct bs_embed_run *run = arg;
 
-    run->head(run->arg, ours, head);
     return run->provenance
                ? bs_doc_set(ours, "bs.model", bs_embed_model(run->embed), e)
                : 0;
-}
-
-static bool
-wanted(void *arg, const char *key)
-{
-    struct bs_embed_run *run = arg;
-
-    return run->wanted(run->arg, key);
 }
 
 static int
@@ -74,6 +64,5 @@ stats(void *arg, struct bs_buf *json, bool stopped, struct bs_err *e)
 struct bs_stage
 bs_embed_stage(struct bs_embed_run *run)
 {
-    return (struct bs_stage){"image", begin, fill_head, wanted,
-                             put,     flush, stats,     run};
+    return (struct bs_stage){"image", begin, fill_head, put, flush, stats, run};
 }

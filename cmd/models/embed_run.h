@@ -11,10 +11,6 @@ struct bs_embed_run {
     struct bs_embed *embed; /* whose sink writes to the relay's writer */
     bool provenance;
     uint64_t overflows; /* of the segments that ended */
-    /* Fill the head of a segment; whether a record is wanted. */
-    void (*head)(void *arg, struct bs_doc *head, const struct bs_doc *parent);
-    bool (*wanted)(void *arg, const char *key);
-    void *arg;
 };
 
 /* The stage, whose arg is `run`.  A segment whose records are all skipped is

@@ -56,7 +56,8 @@ start_segment(struct bs_relay *relay, const struct bs_source *in,
         r = stage->begin(stage->arg, head, e);
     if (r < 0)
         return bs_err_prefix(e, "'%s'", bs_source_name(in));
-    r = stage->head(stage->arg, &ours, head, e);
+    relay->head(relay->command, &ours, head);
+    r = stage->head(stage->arg, &ours, e);
     if (r == 0 && bs_writer_head(relay->writer, &ours) < 0)
         r = copy_error(e, bs_writer_error(relay->writer));
     relay->open = r == 0;
@@ -124,7 +125,7 @@ take_record(struct bs_relay *relay, const struct bs_doc *rec, struct bs_err *e)
 
     if (bs_stop_wanted())
         return stop(relay, e);
-    if (!stage->wanted(stage->arg, bs_doc_meta(rec, "key")))
+    if (!relay->wanted(relay->command, bs_doc_meta(rec, "key")))
         return 1;
     if (relay->taken < relay->limit) {
         int r = stage->put(stage->arg, rec, e);

@@ -20,10 +20,8 @@ struct bs_stage {
     const char *kind; /* of the records that it reads */
     /* A segment begins.  `head`: the input's. */
     int (*begin)(void *arg, const struct bs_doc *head, struct bs_err *e);
-    /* Fill the head of the output's segment. */
-    int (*head)(void *arg, struct bs_doc *ours, const struct bs_doc *head,
-                struct bs_err *e);
-    bool (*wanted)(void *arg, const char *key);
+    /* Add to the head of the output's segment what it says of the records. */
+    int (*head)(void *arg, struct bs_doc *ours, struct bs_err *e);
     int (*put)(void *arg, const struct bs_doc *rec, struct bs_err *e);
     /* Write what was put and is not written yet. */
     int (*flush)(void *arg, struct bs_err *e);
@@ -39,6 +37,11 @@ struct bs_relay {
     struct bs_writer *writer;
     uint64_t limit; /* records to take */
     bool provenance;
+    /* The command's: fill a head (bs_std_head); whether a record is wanted. */
+    void (*head)(void *command, struct bs_doc *ours,
+                 const struct bs_doc *parent);
+    bool (*wanted)(void *command, const char *key);
+    void *command;
     /* Kept by the run; zero at the start. */
     uint64_t taken;
     bool open;            /* within a segment */
