@@ -91,6 +91,16 @@ print_list_line(const struct bs_opt *o)
         printf("\t--no-%s\t\t\tdo not %s\n", o->name, o->help);
 }
 
+/* The page of "bs-sae encode" is called bs-sae-encode. */
+static void
+print_manual(const char *name)
+{
+    fputs("\nManual: man ", stdout);
+    for (; *name != '\0'; name++)
+        putchar(*name == ' ' ? '-' : *name);
+    puts(", man 7 bs");
+}
+
 static void
 show(const struct bs_cmd *cmd, const char *what)
 {
@@ -98,7 +108,7 @@ show(const struct bs_cmd *cmd, const char *what)
         print_usage(stdout, cmd);
         printf("%s - %s\n\n", cmd->name, cmd->brief);
         each(cmd, print_help_line);
-        printf("\nManual: man %s, man 7 bs\n", cmd->name);
+        print_manual(cmd->name);
     } else if (strcmp(what, "version") == 0) {
         printf("%s\n", bs_opt_version());
         if (cmd->features != NULL)
