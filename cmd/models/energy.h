@@ -37,6 +37,8 @@
 #ifndef BS_MODELS_ENERGY_H
 #define BS_MODELS_ENERGY_H
 
+#include "common/bs.h"
+
 #define BS_ENERGY_KIND "energy"
 
 #endif
