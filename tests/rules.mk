@@ -34,7 +34,7 @@ lint:
 	$(call deny,deny_fast,$(wildcard kernels/*.[ch]),no fast-math)
 	$(call deny,deny_space,$(filter-out tests/fuzz/corpus/%,$(SOURCES)),no tabs and no trailing spaces in C)
 	$(Q)for f in cmd/bs-*.c; do n=$$(wc -l <$$f); test $$n -le 200 || { echo "lint: $$f has $$n lines, 200 at most" >&2; exit 1; }; done
-	$(Q)git ls-files | sed 's|.*/||' | grep -E '\.[ch]$$' | sort | uniq -d | { ! grep .; } || { echo 'lint: base names are unique in the tree' >&2; exit 1; }
+	$(Q)git ls-files | sed 's|.*/||' | grep '\.c$$' | sort | uniq -d | { ! grep .; } || { echo 'lint: names of C files are unique in the tree' >&2; exit 1; }
 
 # ---- fuzzing ---------------------------------------------------------------
 
