@@ -18,3 +18,7 @@ for kind, seed in (('topk', 1), ('batchtopk', 2), ('layernorm', 3)):
     write_model(f'{OUT}/{kind}.safetensors', arrays, meta)
     save_file({'x': x, 'ptr': ptr, 'idx': idx, 'val': val, 'y': y}, f'{OUT}/{kind}-case.safetensors')
     print(kind, len(idx) / len(x), 'codes a token')
+
+# One for the features of tests/golden/dinov2/registers, for examples and pipelines.
+sae, arrays, meta = make('layernorm', 300, 24, 4, 1.5, 4)
+write_model(f'{OUT}/registers.safetensors', arrays, meta)

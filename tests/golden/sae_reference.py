@@ -2,10 +2,12 @@
 
 For make-sae.py (small golden cases) and tests/parity/sae.py (real sizes).
 """
+import json
+
 import numpy as np
 import torch
 from overcomplete.sae import BatchTopKSAE, TopKSAE
-from safetensors.numpy import save_file
+from safetensors.numpy import save
 
 
 def randomise(sae, seed):
@@ -22,6 +24,7 @@ def randomise(sae, seed):
 
 def make(kind, concepts, width, k, tau, seed):
     """(autoencoder of overcomplete, arrays and metadata of its model file)"""
+    torch.manual_seed(seed)
     if kind == 'topk':
         sae = TopKSAE(width, concepts, top_k=k)
         meta = {'select': 'topk', 'k': str(k)}
@@ -62,4 +65,10 @@ def ragged(z):
 
 
 def write_model(path, arrays, meta):
-    save_file(arrays, path, metadata=meta)
+    """The library's file, its header in sorted order: the library's own order differs from run to run."""
+    data = save(arrays, metadata=meta)
+    size = int.from_bytes(data[:8], 'little')
+    text = json.dumps(json.loads(data[8:8 + size]), sort_keys=True, separators=(',', ':')).encode()
+    text += b' ' * (-len(text) % 8)
+    with open(path, 'wb') as f:
+        f.write(len(text).to_bytes(8, 'little') + text + data[8 + size:])
