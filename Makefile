@@ -43,7 +43,7 @@ lib_SRC  := $(sort $(wildcard common/*.c formats/*.c kernels/*.c cmd/models/*.c)
               $(filter-out cmd/bs-%,$(wildcard cmd/*.c)))
 unit_SRC := $(sort $(wildcard tests/unit/*.c tests/kernels/*.c))
 fuzz_SRC := $(sort $(wildcard tests/fuzz/fuzz-*.c))
-MAN1     := $(CMDS:%=man/%.1)
+MAN1     := $(sort $(wildcard man/*.1))
 MAN5     := $(sort $(wildcard man/*.5))
 MAN7     := $(sort $(wildcard man/*.7))
 

@@ -3,9 +3,17 @@
 _bs ()
 {
 	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]}
-	local short long arg values help name
+	local short long arg values help name command=("$1")
 
 	COMPREPLY=()
+	# bs-sae has commands of its own: "bs-sae encode".
+	if [[ $1 == *bs-sae ]]; then
+		if (( COMP_CWORD == 1 )); then
+			COMPREPLY=($(compgen -W "$("$1" --list-commands 2>/dev/null | cut -f 1)" -- "$cur"))
+			return
+		fi
+		command+=("${COMP_WORDS[1]}")
+	fi
 	# "--device=cpu" arrives as three words; look behind the '='.
 	if [[ $cur == = ]]; then
 		cur=
@@ -22,8 +30,8 @@ _bs ()
 			[[ $name == "$cur"* ]] && COMPREPLY+=("$name")
 			[[ -n $short && $short == "$cur" ]] && COMPREPLY+=("$short")
 		fi
-	done < <("$1" --list-options 2>/dev/null | tr '\t' '\037')
+	done < <("${command[@]}" --list-options 2>/dev/null | tr '\t' '\037')
 	[[ ${COMPREPLY[0]} == *= ]] && compopt -o nospace 2>/dev/null
 	return 0
 }
-complete -o default -F _bs bs-cat bs-embed bs-fetch
+complete -o default -F _bs bs-cat bs-embed bs-fetch bs-sae

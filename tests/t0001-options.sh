@@ -2,7 +2,17 @@
 # What every command does with its options, and which stream each byte goes to.
 . "${0%/*}/lib.sh"
 
-for cmd in $(cd "$BS_SRC/cmd" && ls bs-*.c | sed 's/\.c$//')
+# commands: a line each; a command of subcommands stands before these.
+commands () {
+	for c in $(cd "$BS_SRC/cmd" && ls bs-*.c | sed 's/\.c$//')
+	do
+		echo "$c"
+		$c --list-commands 2>/dev/null | sed "s/^/$c /; s/	.*//"
+	done
+}
+commands >commands
+
+while read -r cmd
 do
 	ok "$cmd --help: on stdout, 0, nothing on stderr" '
 		$cmd --help >out 2>err && test ! -s err
@@ -26,6 +36,7 @@ do
 		exits 64 $cmd --hel 2>err
 	'
 	ok "$cmd: a flag takes no value, a value is needed and checked" '
+		$cmd --list-options | grep -q -e --output || exit 0
 		exits 64 $cmd --quiet=1 2>err && grep -q "takes no value" err
 		exits 64 $cmd --output 2>err && grep -q "needs a value" err
 		exits 64 $cmd --output= 2>err && grep -q "empty" err
@@ -48,5 +59,5 @@ do
 	ok "$cmd: help with stdout closed is 74" '
 		exits 74 $cmd --help >&- 2>err
 	'
-done
+done <commands
 finish

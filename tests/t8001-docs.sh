@@ -3,6 +3,8 @@
 . "${0%/*}/lib.sh"
 
 cmds=$(cd "$BS_SRC/cmd" && ls bs-*.c | sed 's/\.c$//')
+# A page bs-sae-encode is that of "bs-sae encode".
+pages=$(cd "$BS_SRC/man" && ls *.1 | sed 's/\.1$//')
 
 for page in "$BS_SRC"/man/*.[157]
 do
@@ -15,11 +17,18 @@ done
 # A folder as the man pages' examples expect it.
 mkdir examples && cp -R "$BS_SRC/tests/sample" examples/photos
 cp -R "$BS_SRC/tests/golden/dinov2/registers" examples/dinov2
-(cd examples && bs-fetch photos/ >real.bs && bs-embed -m dinov2/ <real.bs >features.bs) 2>setup.err
+cp "$BS_SRC/tests/golden/sae/registers.safetensors" examples/sae.safetensors
+(cd examples && bs-fetch photos/ >real.bs && bs-embed -m dinov2/ <real.bs >features.bs &&
+	bs-sae encode -m sae.safetensors <features.bs >codes.bs) 2>setup.err
 
-for cmd in $cmds
+for name in $pages
 do
-	page=$BS_SRC/man/$cmd.1
+	page=$BS_SRC/man/$name.1
+	cmd=$name
+	for c in $cmds
+	do
+		case $name in "$c"-*) cmd="$c ${name#"$c"-}";; esac
+	done
 	ok "$cmd: every option is in its page, by both names" '
 		$cmd --list-options >opts
 		mandoc -Tascii "$page" | col -bx >text
