@@ -22,7 +22,7 @@ deny_space   := \s$$|
 ## lint: layers, banned functions, headers that stand alone, file sizes
 lint:
 	$(Q)for h in $(HEADERS); do \
-	   $(CC) $(bs_CPPFLAGS) $(bs_CFLAGS) -Werror -fsyntax-only -x c -include $$h /dev/null || exit 1; done
+	   echo 'typedef int not_empty;' | $(CC) $(bs_CPPFLAGS) $(bs_CFLAGS) -Werror -fsyntax-only -x c -include $$h - || exit 1; done
 	$(call deny,deny_library,$(wildcard common/*.[ch] kernels/*.[ch] cmd/*.[ch] cmd/models/*.[ch]),format libraries belong to formats/)
 	$(call deny,deny_lapack,$(filter-out kernels/eigen.c,$(wildcard common/*.[ch] formats/*.[ch] kernels/*.[ch] cmd/*.[ch] cmd/models/*.[ch])),LAPACK belongs to kernels/eigen.c)
 	$(call deny,deny_cuda,$(wildcard common/*.[ch] formats/*.[ch] cmd/*.[ch] cmd/models/*.[ch]),CUDA belongs to kernels/)
