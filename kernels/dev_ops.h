@@ -7,7 +7,7 @@
 #ifndef BS_KERNELS_DEV_OPS_H
 #define BS_KERNELS_DEV_OPS_H
 
-#include "kernels/sae.h"
+#include "kernels/sae_ops.h"
 
 /* The part of a packed weight that every backend has; theirs begins with it. */
 struct bs_weight {

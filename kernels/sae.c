@@ -2,7 +2,7 @@
  * sae.c - see sae.h.  Checks the ranges of every call before the backend sees
  * it.
  */
-#include "kernels/sae.h"
+#include "kernels/sae_ops.h"
 
 #include "common/mem.h"
 #include "kernels/dev_ops.h"

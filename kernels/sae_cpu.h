@@ -11,7 +11,7 @@
 #define BS_KERNELS_SAE_CPU_H
 
 #include "kernels/cpu.h"
-#include "kernels/sae.h"
+#include "kernels/sae_ops.h"
 
 /* ---- weights ---------------------------------------------------------------
  */

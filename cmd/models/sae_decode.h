@@ -6,7 +6,7 @@
 
 #include "cmd/models/relay.h"
 #include "cmd/models/sae.h"
-#include "kernels/sae.h"
+#include "kernels/sae_ops.h"
 
 struct bs_sae_decode;
 

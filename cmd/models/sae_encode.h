@@ -10,7 +10,7 @@
 
 #include "cmd/models/relay.h"
 #include "cmd/models/sae.h"
-#include "kernels/sae.h"
+#include "kernels/sae_ops.h"
 
 struct bs_sae_encode_options {
     enum bs_dtype dtype; /* of the values: F16 or F32 */

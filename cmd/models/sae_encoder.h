@@ -12,7 +12,7 @@
 #define BS_MODELS_SAE_ENCODER_H
 
 #include "cmd/models/sae.h"
-#include "kernels/sae.h"
+#include "kernels/sae_ops.h"
 
 struct bs_sae_encoder;
 

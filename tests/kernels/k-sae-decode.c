@@ -4,7 +4,7 @@
  */
 #include "tests/kernels/compare.h"
 
-#include "kernels/sae.h"
+#include "kernels/sae_ops.h"
 
 struct problem {
     size_t m, top, concepts, width;

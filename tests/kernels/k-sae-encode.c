@@ -5,7 +5,7 @@
  */
 #include "tests/kernels/compare.h"
 
-#include "kernels/sae.h"
+#include "kernels/sae_ops.h"
 
 #include <inttypes.h>
 

@@ -1,6 +1,7 @@
 /*
- * sae.h - a sparse autoencoder's operations on a device: encode, decode, and
- * what training needs.  Conventions of dev.h: row-major, bs_mem, 0 or negative.
+ * sae_ops.h - a sparse autoencoder's operations on a device: encode, decode,
+ * and what training needs.  Conventions of dev.h: row-major, bs_mem, 0 or
+ * negative.
  *
  * Words: m tokens x [m, width]; K concepts; an atom is a concept's row of the
  * dictionary [K, width].  A sparse code of `top` places a token is idx u32
@@ -8,8 +9,8 @@
  * ascending; places that are not used stand at the end with value 0 and index
  * BS_CODE_NONE.
  */
-#ifndef BS_KERNELS_SAE_H
-#define BS_KERNELS_SAE_H
+#ifndef BS_KERNELS_SAE_OPS_H
+#define BS_KERNELS_SAE_OPS_H
 
 #include "kernels/dev.h"
 
