@@ -3,6 +3,7 @@
  *
  * Memory: the model, twice for the device, and two batches of tokens.
  */
+#include <math.h>
 #include <stdio.h>
 
 #include "cmd/models/sae_encode.h"
@@ -14,7 +15,7 @@ struct command {
     const char *model;
     int select, dtype; /* select -1: as the model says */
     uint64_t k;
-    double tau;
+    double tau; /* NaN: the model's */
     struct bs_sae sae;
     struct bs_out out;
     struct bs_relay relay;
@@ -56,21 +57,25 @@ override(const struct bs_cmd *cmd, struct command *c)
         s->select = (enum bs_sae_select)c->select;
     if (c->k > 0)
         s->k = (uint32_t)c->k;
-    if (c->tau >= 0)
+    if (!isnan(c->tau))
         s->tau = (float)c->tau;
     if (c->k > 0 && s->select != BS_SAE_TOPK)
         bs_opt_misuse(cmd, "'-k' belongs to '--select=topk'");
-    if (c->tau >= 0 && s->select != BS_SAE_THRESHOLD &&
+    if (!isnan(c->tau) && s->select != BS_SAE_THRESHOLD &&
         s->select != BS_SAE_BATCH_TOPK)
         bs_opt_misuse(cmd, "'--tau' belongs to '--select=threshold'");
-    if (s->select == BS_SAE_TOPK && (s->k < 1 || s->k > s->concepts))
-        bs_opt_misuse(cmd, "the model says no k: 'topk' needs '-k', 1 to %zu",
+    if (c->k > s->concepts)
+        bs_opt_misuse(cmd, "'-k' is at most %zu, the model's concepts",
                       s->concepts);
+    if (s->select == BS_SAE_TOPK && s->k < 1)
+        bs_opt_misuse(cmd, "the model says no k: 'topk' needs '-k'");
     if (s->select == BS_SAE_JUMPRELU && s->taus == NULL)
         bs_opt_misuse(cmd, "the model has no thresholds for 'jumprelu'");
     if (s->select != BS_SAE_TOPK && s->select != BS_SAE_JUMPRELU &&
         !(s->tau > 0))
-        bs_opt_misuse(cmd, "the model says no threshold: '--tau' is needed");
+        bs_opt_misuse(cmd, isnan(c->tau) ? "the model says no threshold: "
+                                           "'--tau' is needed"
+                                         : "'--tau' must be above 0");
 }
 
 /* Options into c and the model read; the index of the first operand. */
@@ -147,7 +152,7 @@ bs_sae_encode_main(int argc, char *argv[])
 {
     struct command c = {.std = BS_STD_DEFAULT,
                         .select = -1,
-                        .tau = -1,
+                        .tau = NAN,
                         .relay = {.head = fill_head, .wanted = wanted}};
     struct bs_sae_encode_options options = {0};
     struct bs_sae_encode_stats total;
