@@ -13,7 +13,6 @@ import glob
 import io
 import json
 import os
-import struct
 import subprocess
 import sys
 import tarfile
@@ -26,6 +25,8 @@ import torchvision.transforms as T
 import transformers
 from PIL import Image
 from safetensors.torch import save_file
+
+from bs_stream import records
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, f'{ROOT}/golden')
@@ -66,26 +67,6 @@ def prepared(files, size):
         T.Normalize((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))])
     return torch.stack([prepare(Image.open(io.BytesIO(data)).convert('RGB'))
                         for _, data in files])
-
-
-def features(stream):
-    """x of every record of a bs stream of F32 features."""
-    raw = subprocess.run(['zstd', '-dcq'], input=stream, check=True,
-                         stdout=subprocess.PIPE).stdout
-    found, at, ended = [], 0, False
-    while at < len(raw):
-        size, = struct.unpack_from('<Q', raw, at)
-        spec = json.loads(raw[at + 8:at + 8 + size])
-        at += 8 + size
-        ended = 'bs.end' in spec.get('__metadata__', {})
-        if 'x' in spec:
-            a, b = spec['x']['data_offsets']
-            found.append(np.frombuffer(raw[at + a:at + b], '<f4')
-                         .reshape(spec['x']['shape']))
-            at += b
-    if not ended:
-        raise EOFError('the stream did not prove its end')
-    return np.stack(found)
 
 
 def transformers_model(width, registers, folder):
@@ -141,8 +122,8 @@ def check(args, make, library, width, registers, work):
                  f'--size={size}', f'{work}/in.tar'],
                 check=True, stdout=subprocess.PIPE)
             name = f'{library} vit-{width}{"-reg" if registers else ""}'
-            good &= compare(f'{name} {size} {math}', features(done.stdout), want,
-                            math)
+            got = np.stack([arrays['x'] for _, _, arrays in records(done.stdout)])
+            good &= compare(f'{name} {size} {math}', got, want, math)
     for name in os.listdir(folder):
         os.remove(f'{folder}/{name}')
     return good

@@ -3,7 +3,7 @@
 # they are installed from PyPI into build/parity.
 
 PARITY_PYTHON ?= build/parity/bin/python
-PARITY_PIP    := numpy Pillow torch torchvision transformers timm safetensors
+PARITY_PIP    := numpy Pillow torch torchvision transformers timm safetensors overcomplete 'matplotlib<3.9'
 PIXELS        := $(BUILD)/tests/parity/pixels
 
 $(PIXELS): %: %.o $(LIB)
@@ -16,8 +16,8 @@ build/parity/bin/python:
 	$(Q)$(PYTHON) -m venv build/parity || { rm -rf build/parity; exit 1; }
 	$(Q)build/parity/bin/pip install -q $(PARITY_PIP) || { rm -rf build/parity; exit 1; }
 
-## parity: pixels and features against Pillow, torchvision, transformers, timm
-parity: parity-images parity-dinov2
+## parity: everything against the libraries that define it
+parity: parity-images parity-dinov2 parity-sae
 
 ## parity-images: decode, resize, crop and damaged files against Pillow
 parity-images: $(PIXELS) $(PARITY_PYTHON)
@@ -28,4 +28,8 @@ MODELS ?= s,b,l
 parity-dinov2: $(BUILD)/bs-embed $(PARITY_PYTHON)
 	$(Q)$(PARITY_PYTHON) tests/parity/dinov2.py --models $(MODELS) $(BUILD)/bs-embed
 
-.PHONY: parity parity-images parity-dinov2
+## parity-sae: codes and decoded tokens against overcomplete, 768 x 32,000
+parity-sae: $(BUILD)/bs-sae $(PARITY_PYTHON)
+	$(Q)$(PARITY_PYTHON) tests/parity/sae.py $(BUILD)/bs-sae
+
+.PHONY: parity parity-images parity-dinov2 parity-sae

@@ -1,0 +1,31 @@
+"""The records of a bs stream, for the scripts that hold bs against its references."""
+import json
+import struct
+import subprocess
+
+import numpy as np
+
+DTYPE = dict(F64='<f8', F32='<f4', F16='<f2', BF16='<u2', I64='<i8', U64='<u8', I32='<i4', U32='<u4',
+             I16='<i2', U16='<u2', I8='i1', U8='u1', BOOL='?')
+
+
+def records(stream):
+    """[(key, metadata, {name: array})] of the bytes of a stream; EOFError where it does not prove its end."""
+    raw = subprocess.run(['zstd', '-dcq'], input=stream, check=True, stdout=subprocess.PIPE).stdout
+    found, at, ended = [], 0, False
+    while at < len(raw):
+        size, = struct.unpack_from('<Q', raw, at)
+        spec = json.loads(raw[at + 8:at + 8 + size])
+        at += 8 + size
+        meta = spec.pop('__metadata__', {})
+        ended = 'bs.end' in meta
+        arrays = {}
+        for name, t in spec.items():
+            a, b = t['data_offsets']
+            arrays[name] = np.frombuffer(raw[at + a:at + b], DTYPE[t['dtype']]).reshape(t['shape'])
+        at += max((t['data_offsets'][1] for t in spec.values()), default=0)
+        if 'key' in meta:
+            found.append((meta.pop('key'), meta, arrays))
+    if not ended:
+        raise EOFError('the stream did not prove its end')
+    return found
