@@ -87,6 +87,14 @@ void bs_image_release(struct bs_image *img);
 int bs_image_encode_jpeg(const struct bs_image *img, int quality,
                          struct bs_buf *out, struct bs_err *e) BS_CHECKED;
 
+/*
+ * Append a PNG to `out`: 8-bit RGB, not interlaced, no chunk but those of the
+ * pixels, so that the same pixels give the same bytes.  -BS_EX_UNAVAIL in a
+ * build without libpng.
+ */
+int bs_image_encode_png(const struct bs_image *img, struct bs_buf *out,
+                        struct bs_err *e) BS_CHECKED;
+
 /* Versions of the libraries, for --version: "libjpeg-turbo 2.1.5, ...", cut to
  * `room` bytes as snprintf cuts; 128 are enough. */
 void bs_image_libraries(char *out, size_t room);
