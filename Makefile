@@ -41,7 +41,7 @@ CMDS := $(sort $(patsubst cmd/%.c,%,$(wildcard cmd/bs-*.c)))
 
 lib_SRC  := $(sort $(wildcard common/*.c formats/*.c kernels/*.c cmd/models/*.c) \
               $(filter-out cmd/bs-%,$(wildcard cmd/*.c)))
-unit_SRC := $(sort $(wildcard tests/unit/*.c tests/kernels/*.c))
+unit_SRC := $(sort $(wildcard tests/unit/*.c tests/kernels/k-*.c))
 fuzz_SRC := $(sort $(wildcard tests/fuzz/fuzz-*.c))
 MAN1     := $(sort $(wildcard man/*.1))
 MAN5     := $(sort $(wildcard man/*.5))
@@ -105,7 +105,8 @@ LIB_OBJ  := $(lib_SRC:%.c=$(BUILD)/%.o)
 BIN      := $(CMDS:%=$(BUILD)/%)
 UNIT     := $(unit_SRC:%.c=$(BUILD)/%)
 REPLAY   := $(fuzz_SRC:%.c=$(BUILD)/%)
-ALL_OBJ  := $(LIB_OBJ) $(CMDS:%=$(BUILD)/cmd/%.o) $(UNIT:%=%.o) $(REPLAY:%=%.o) $(BUILD)/tests/fuzz/replay.o
+ALL_OBJ  := $(LIB_OBJ) $(CMDS:%=$(BUILD)/cmd/%.o) $(UNIT:%=%.o) $(REPLAY:%=%.o) $(BUILD)/tests/fuzz/replay.o \
+            $(BUILD)/tests/kernels/wide.o
 
 ifneq ($(MISSING),)
 # A bare machine: install, then start over with what is there now.
@@ -146,6 +147,11 @@ $(BIN): $(BUILD)/%: $(BUILD)/cmd/%.o $(LIB)
 $(UNIT): %: %.o $(LIB)
 	$(call say,LINK,$@)
 	$(link)
+
+# The kernels' tests bring an instruction set of their own.
+$(filter $(BUILD)/tests/kernels/%,$(UNIT)): $(BUILD)/tests/kernels/wide.o
+# Its vectors, taken apart, with sanitizers at -O3: minutes.
+$(BUILD)/tests/kernels/wide.o: CFLAGS += $(if $(SAN),-O1)
 
 # Every fuzz target is also a test: it replays its corpus and the bad files.
 $(REPLAY): %: %.o $(BUILD)/tests/fuzz/replay.o $(LIB)

@@ -1,20 +1,12 @@
 /*
- * wide.h - the tile shapes of AVX-512 for processors without it: the same
- * template with 64-byte vectors, which the compiler takes apart, and bf16
- * products in plain arithmetic.  So every shape, tail and packing runs
- * everywhere.
+ * wide.h - an instruction set for the tests: see wide.c, which is linked to
+ * every program here.
  */
 #ifndef BS_TESTS_WIDE_H
 #define BS_TESTS_WIDE_H
 
-/* Nothing here is called from another object. */
-#pragma GCC diagnostic ignored "-Wpsabi"
+#include "kernels/isa.h"
 
-#define ISA_NAME wide
-#define VW 16
-#define MR 12
-#define NV 2
-#include "kernels/isa_bf16.h"
-#include "kernels/isa_body.h"
+extern const struct bs_isa bs_isa_wide;
 
 #endif
