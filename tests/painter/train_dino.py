@@ -9,9 +9,8 @@ factor.  Two crops of each picture, of each a part of the patches (as masked
 autoencoders do); what is asked is
 
   - the pixels of the patches that were not seen, from a small decoder;
-  - what an average of the past models says of them (as I-JEPA and data2vec);
-  - that the CLS tokens of the two crops agree, but vary over pictures, in every
-    direction (variance, invariance, covariance).
+  - that the CLS token and the mean of the patches of the two crops agree, but
+    vary over pictures, in every direction (variance, invariance, covariance).
 
 Needs torch, transformers, Pillow, NumPy, safetensors.
 """
@@ -32,9 +31,9 @@ from PIL import Image
 from torch import nn
 from transformers import Dinov2WithRegistersConfig, Dinov2WithRegistersModel
 
-SIZE, PATCH, WIDTH = 112, 14, 128
+SIZE, PATCH, WIDTH = 112, 14, 96
 GRID = SIZE // PATCH
-PATCHES, SEEN = GRID * GRID, 28
+PATCHES, SEEN = GRID * GRID, 24
 MEAN = torch.tensor([0.485, 0.456, 0.406])
 STD = torch.tensor([0.229, 0.224, 0.225])
 WORLD = 1000  # --seed of the pictures that are trained on
@@ -83,17 +82,16 @@ def patches(x):
 class Decoder(nn.Module):
     """From the tokens of the patches that were seen to all others."""
 
-    def __init__(self, width=96, layers=2):
+    def __init__(self, width=64, layers=1):
         super().__init__()
         self.enter = nn.Linear(WIDTH, width)
         self.mask = nn.Parameter(torch.zeros(width))
         self.place = nn.Parameter(torch.randn(PATCHES, width) * 0.02)
         self.layers = nn.ModuleList(nn.TransformerEncoderLayer(
-            width, 3, 4 * width, 0, 'gelu', batch_first=True, norm_first=True)
+            width, 2, 4 * width, 0, 'gelu', batch_first=True, norm_first=True)
             for _ in range(layers))
         self.norm = nn.LayerNorm(width)
         self.pixels = nn.Linear(width, 3 * PATCH * PATCH)
-        self.tokens = nn.Linear(width, WIDTH)
 
     def forward(self, seen, where):
         n = len(seen)
@@ -102,8 +100,7 @@ class Decoder(nn.Module):
                       self.enter(seen)) + self.place
         for layer in self.layers:
             x = layer(x)
-        x = self.norm(x)
-        return self.pixels(x), self.tokens(x)
+        return self.pixels(self.norm(x))
 
 
 def encode(model, x, where=None):
@@ -137,77 +134,74 @@ def vicreg(a, b):
 
 def new_model():
     config = Dinov2WithRegistersConfig(
-        hidden_size=WIDTH, num_hidden_layers=6, num_attention_heads=4,
+        hidden_size=WIDTH, num_hidden_layers=5, num_attention_heads=3,
         mlp_ratio=4, image_size=SIZE, patch_size=PATCH, num_register_tokens=4,
         layerscale_value=1.0)
     return Dinov2WithRegistersModel(config)
 
 
-def view_loss(model, teacher, decoder, x):
-    """Of one crop: CLS token, loss of the pixels, loss of the tokens."""
-    n = len(x)
-    order = torch.rand(n, PATCHES).argsort(1)
-    where, hidden = order[:, :SEEN], order[:, SEEN:]
+def view_loss(model, decoder, x):
+    """Of one crop: CLS token beside the mean of the patches, error of the
+    pixels."""
+    order = torch.rand(len(x), PATCHES).argsort(1)
+    where, hidden = order[:, :SEEN], order[:, SEEN:, None]
+    want = patches(x)
+    hidden = hidden.expand(-1, -1, want.shape[-1])
     out = encode(model, x, where)
-    pixels, tokens = decoder(out[:, 5:], where)
-
-    def at_hidden(t):
-        return t.gather(1, hidden[..., None].expand(-1, -1, t.shape[-1]))
-    with torch.no_grad():
-        want = patches(x)
-        target = F.layer_norm(encode(teacher, x)[:, 5:], (WIDTH,))
-    return (out[:, 0], F.mse_loss(at_hidden(pixels), at_hidden(want)),
-            F.smooth_l1_loss(at_hidden(tokens), at_hidden(target)))
+    got = decoder(out[:, 5:], where)
+    return (torch.cat([out[:, 0], out[:, 5:].mean(1)], 1),
+            F.mse_loss(got.gather(1, hidden), want.gather(1, hidden)))
 
 
-def train(data, steps, batch, rate, log):
+def train(data, a, log):
     model, decoder = new_model(), Decoder()
-    teacher = copy.deepcopy(model).requires_grad_(False)
-    project = nn.Sequential(nn.Linear(WIDTH, 512), nn.BatchNorm1d(512),
-                            nn.ReLU(), nn.Linear(512, 512))
+    project = nn.Sequential(nn.Linear(2 * WIDTH, 384), nn.BatchNorm1d(384),
+                            nn.ReLU(), nn.Linear(384, 384))
+    average = copy.deepcopy(model).requires_grad_(False)
     params = [*model.parameters(), *decoder.parameters(),
               *project.parameters()]
     groups = [{'params': [p for p in params if p.ndim > 1],
                'weight_decay': 0.05},
               {'params': [p for p in params if p.ndim < 2],
                'weight_decay': 0.0}]
-    optimiser = torch.optim.AdamW(groups, rate, (0.9, 0.95))
-    start, sums = time.time(), np.zeros(3)
-    for step in range(steps):
-        warm = min(1, (step + 1) / (steps * 0.06 + 1))
+    optimiser = torch.optim.AdamW(groups, a.rate, (0.9, 0.95))
+    start, sums = time.time(), np.zeros(2)
+    for step in range(a.steps):
+        done = max(step / a.steps, (time.time() - start) / 60 / a.minutes)
+        if done >= 1:
+            break
         for group in optimiser.param_groups:
-            group['lr'] = rate * warm * (
-                0.5 + 0.5 * math.cos(math.pi * step / steps))
-        x = data[torch.randint(0, len(data), (batch,))]
-        cls_a, pixel_a, token_a = view_loss(model, teacher, decoder,
-                                            crops(x, 0.6))
-        cls_b, pixel_b, token_b = view_loss(model, teacher, decoder,
-                                            crops(x, 0.6))
-        agree = vicreg(project(cls_a), project(cls_b))
-        loss = pixel_a + pixel_b + token_a + token_b + 0.04 * agree
+            group['lr'] = a.rate * min(1, (done + 0.001) / 0.05) * (
+                0.5 + 0.5 * math.cos(math.pi * done))
+        x = data[torch.randint(0, len(data), (a.batch,))]
+        whole_a, pixel_a = view_loss(model, decoder, crops(x, 0.6))
+        whole_b, pixel_b = view_loss(model, decoder, crops(x, 0.6))
+        agree = vicreg(project(whole_a), project(whole_b))
+        loss = pixel_a + pixel_b + 0.02 * agree
         optimiser.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(params, 1.0)
         optimiser.step()
         with torch.no_grad():
-            keep = 1 - 0.01 * (0.5 + 0.5 * math.cos(math.pi * step / steps))
-            for t, p in zip(teacher.parameters(), model.parameters()):
-                t.lerp_(p, 1 - keep)
-        sums += [float(pixel_a), float(token_a), float(agree)]
+            for t, p in zip(average.parameters(), model.parameters()):
+                t.lerp_(p, 0.01)
+        sums += [(pixel_a + pixel_b).item() / 2, agree.item()]
         if (step + 1) % 100 == 0:
-            print(f'step {step + 1} of {steps}: pixels %.4f tokens %.4f '
+            print(f'step {step + 1} of {a.steps}: pixels %.4f '
                   'agreement %.3f' % tuple(sums / 100), file=log, flush=True)
             sums[:] = 0
-            if log.isatty() or os.environ.get('TRAIN_CLOCK'):
-                print(f'{time.time() - start:.0f} s', flush=True)
-    return teacher
+            print(f'{time.time() - start:.0f} s', flush=True)
+        if (step + 1) % 250 == 0:
+            copy.deepcopy(average).half().save_pretrained(a.out)
+    return average
 
 
 def main():
     p = argparse.ArgumentParser()
-    p.add_argument('--steps', type=int, default=2500)
-    p.add_argument('--batch', type=int, default=96)
-    p.add_argument('--rate', type=float, default=1.5e-3)
+    p.add_argument('--steps', type=int, default=3000)
+    p.add_argument('--minutes', type=float, default=60, help='if sooner')
+    p.add_argument('--batch', type=int, default=64)
+    p.add_argument('--rate', type=float, default=2e-3)
     p.add_argument('--pictures', type=int, default=16000)
     p.add_argument('painter')
     p.add_argument('out')
@@ -218,7 +212,7 @@ def main():
     with open(os.path.join(a.out, 'train.log'), 'w') as log:
         print(json.dumps({k: v for k, v in vars(a).items()
                           if k not in ('painter', 'out')}), file=log)
-        model = train(data, a.steps, a.batch, a.rate, log)
+        model = train(data, a, log)
     model.half().save_pretrained(a.out)
 
 
