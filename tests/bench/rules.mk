@@ -10,6 +10,10 @@ $(BENCH_BIN)/bench-gemm $(BENCH_BIN)/bench-attention: $(BENCH_BIN)/%: $(BENCH_BI
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(CFLAGS) $(SANFLAGS) $(LDFLAGS) -o $@ $^ $(bs_LIBS) -ldnnl -lopenblas -lgomp $(LDLIBS)
 
+$(BENCH_BIN)/bench-sae-encode: %: %.o $(LIB)
+	$(call say,LINK,$@)
+	$(link)
+
 -include $(wildcard $(BENCH_BIN)/*.d)
 
 bench-peers:
@@ -28,6 +32,11 @@ bench-embed: all $(PARITY_PYTHON)
 	   $(PARITY_PYTHON) -m pip install -q onnx onnxscript onnxruntime
 	$(Q)env -u OPENBLAS_CORETYPE -u OPENBLAS_L2_SIZE $(PARITY_PYTHON) tests/bench/bench-embed.py $(BUILD)/bs-embed
 
+## bench-sae: tokens a second of codes against overcomplete, and by kernel
+bench-sae: all $(BENCH_BIN)/bench-sae-encode $(PARITY_PYTHON)
+	$(Q)$(PARITY_PYTHON) tests/bench/bench-sae.py $(BUILD)/bs-sae
+	$(Q)$(BENCH_BIN)/bench-sae-encode
+
 ## bench-cat: gigabytes a second through a stage that changes nothing
 bench-cat: all
 	$(Q)tests/bench/bench-cat.sh '$(abspath $(BUILD))'
@@ -37,5 +46,6 @@ bench:
 	$(Q)$(MAKE) bench-kernels
 	$(Q)$(MAKE) bench-cat
 	$(Q)$(MAKE) bench-embed
+	$(Q)$(MAKE) bench-sae
 
-.PHONY: bench bench-peers bench-kernels bench-embed bench-cat
+.PHONY: bench bench-peers bench-kernels bench-embed bench-cat bench-sae
