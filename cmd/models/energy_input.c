@@ -1,0 +1,392 @@
+/*
+ * energy_input.c - see energy_input.h.
+ */
+#include "cmd/models/energy_input.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "cmd/models/energy.h"
+#include "cmd/models/lineage.h"
+#include "common/mem.h"
+#include "common/num.h"
+#include "formats/json.h"
+
+bool
+bs_energy_label_valid(const char *label)
+{
+    size_t n = strlen(label);
+
+    return n >= 1 && n <= 80 &&
+           label[strspn(label, "abcdefghijklmnopqrstuvwxyz"
+                               "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                               "0123456789_-")] == '\0';
+}
+
+/* ---- heads ----------------------------------------------------------------
+ */
+
+/* What a stream's head says must go with what is known. */
+static int
+agree(struct bs_energy_input *in, const struct bs_codes_head *head,
+      const struct bs_doc *doc, struct bs_err *e)
+{
+    const char *model = bs_doc_meta(doc, "bs.model");
+    int r = 0;
+
+    if (in->head.concepts == 0) {
+        in->head = *head;
+        r = bs_pooler_open(&in->pooler, in->pooling, in->scope, head->concepts,
+                           e);
+    } else {
+        r = bs_codes_same(&in->head, head, e);
+    }
+    if (r == 0 && in->head.model[0] == '\0')
+        memcpy(in->head.model, head->model, sizeof head->model);
+    if (r == 0 && in->model == NULL && model != NULL) {
+        in->model = bs_strdup(model);
+        if (in->model == NULL)
+            r = bs_err_memory(e, "head", strlen(model));
+    }
+    return r;
+}
+
+static int
+partial_number(const struct bs_doc *head, const char *name, uint64_t lo,
+               uint64_t hi, uint64_t *to, struct bs_err *e)
+{
+    const char *text = bs_doc_meta(head, name);
+    const char *why =
+        text != NULL ? bs_num_u64(text, lo, hi, to) : "is missing";
+
+    return why != NULL ? bs_err_set(e, BS_EX_DATA, "%s '%.40s': %s", name,
+                                    text != NULL ? text : "", why)
+                       : 0;
+}
+
+static int
+partial_name(const struct bs_doc *head, const char *name,
+             const char *const *names, int *to, struct bs_err *e)
+{
+    const char *text = bs_doc_meta(head, name);
+
+    for (*to = 0; text != NULL && names[*to] != NULL; ++*to)
+        if (strcmp(text, names[*to]) == 0)
+            return 0;
+    return bs_err_set(e, BS_EX_DATA, "its head has no known '%s'", name);
+}
+
+/* The labels of a partial's head: those of the first, or the same. */
+static int
+partial_labels(struct bs_energy_input *in, const struct bs_doc *head,
+               struct bs_err *e)
+{
+    const char *text = bs_doc_meta(head, "models");
+    const struct bs_json *list, *at;
+    struct bs_json_doc *json = NULL;
+    bool first = in->models == 0, good;
+    size_t i = 0;
+    int r = 0;
+
+    if (text == NULL)
+        return bs_err_set(e, BS_EX_DATA, "its head does not say 'models'");
+    r = bs_json_parse(&json, text, strlen(text), 0, e);
+    if (r < 0)
+        return bs_err_prefix(e, "models");
+    list = bs_json_root(json);
+    good = list->type == BS_JSON_ARRAY && list->count >= 1 &&
+           list->count <= BS_ENERGY_MODELS_MAX &&
+           (first || list->count == in->models);
+    for (at = list->child; good && at != NULL; at = at->next, i++) {
+        good = at->type == BS_JSON_STRING && bs_energy_label_valid(at->text) &&
+               (first || strcmp(in->label[i], at->text) == 0);
+        if (good)
+            snprintf(in->label[i], sizeof in->label[i], "%s", at->text);
+    }
+    if (good)
+        in->models = list->count;
+    else
+        r = bs_err_set(e, BS_EX_DATA, "its models, %.200s, are not %s", text,
+                       first ? "labels" : "those of the first partial");
+    bs_json_free(json);
+    return r;
+}
+
+static int
+partial_head(struct bs_energy_input *in, const struct bs_doc *head,
+             struct bs_err *e)
+{
+    const char *kind = bs_doc_meta(head, "bs.kind");
+    const char *partial = bs_doc_meta(head, "partial");
+    struct bs_codes_head codes = {0};
+    bool first = in->models == 0;
+    uint64_t concepts = 0;
+    int pool = 0, scope = 0, r;
+
+    if (kind == NULL || strcmp(kind, BS_ENERGY_KIND) != 0 || partial == NULL ||
+        strcmp(partial, "1") != 0)
+        return bs_err_set(e, BS_EX_DATA,
+                          "holds no partial energies ('--partial')");
+    r = partial_number(head, "concepts", 1, BS_CODES_CONCEPTS_MAX, &concepts,
+                       e);
+    if (r == 0)
+        r = partial_name(head, "pool", bs_pooling_names, &pool, e);
+    if (r == 0)
+        r = partial_name(head, "scope", bs_scope_names, &scope, e);
+    if (r < 0)
+        return r;
+    if (first) {
+        in->pooling = (enum bs_pooling)pool;
+        in->scope = (enum bs_scope)scope;
+    }
+    if (in->pooling != (enum bs_pooling)pool ||
+        in->scope != (enum bs_scope)scope)
+        return bs_err_set(
+            e, BS_EX_DATA, "is pooled by %s over %s, not by %s over %s",
+            bs_pooling_names[pool], bs_scope_names[scope],
+            bs_pooling_names[in->pooling], bs_scope_names[in->scope]);
+    r = partial_labels(in, head, e);
+    codes.concepts = (uint32_t)concepts;
+    snprintf(codes.model, sizeof codes.model, "%s",
+             bs_doc_meta(head, "dictionary") != NULL
+                 ? bs_doc_meta(head, "dictionary")
+                 : "");
+    return r < 0 ? r : agree(in, &codes, head, e);
+}
+
+int
+bs_energy_input_head(const struct bs_energy_input *in, struct bs_doc *head,
+                     struct bs_err *e)
+{
+    struct bs_buf labels = {0};
+    size_t i;
+    int r = bs_buf_str(&labels, "[", e);
+
+    for (i = 0; i < in->models && r == 0; i++)
+        r = bs_buf_printf(&labels, e, "%s\"%s\"", i > 0 ? "," : "",
+                          in->label[i]);
+    if (r == 0)
+        r = bs_buf_add(&labels, "]", 2, e);
+    if (r == 0)
+        r = bs_doc_set(head, "models", (const char *)labels.data, e);
+    bs_buf_release(&labels);
+    if (r == 0)
+        r = bs_doc_setf(head, "concepts", e, "%ju",
+                        (uintmax_t)in->head.concepts);
+    if (r == 0)
+        r = bs_doc_set(head, "pool", bs_pooling_names[in->pooling], e);
+    if (r == 0)
+        r = bs_doc_set(head, "scope", bs_scope_names[in->scope], e);
+    if (r == 0 && in->model != NULL)
+        r = bs_doc_set(head, "bs.model", in->model, e);
+    if (r == 0 && in->head.model[0] != '\0')
+        r = bs_doc_set(head, "dictionary", in->head.model, e);
+    return r;
+}
+
+/* ---- records --------------------------------------------------------------
+ */
+
+/* A tensor [n] of the type, or an error. */
+static int
+partial_tensor(const struct bs_doc *rec, const char *name, enum bs_dtype dtype,
+               const struct bs_tensor **t, struct bs_err *e)
+{
+    *t = bs_doc_tensor(rec, name);
+    if (*t == NULL || (*t)->dtype != dtype || (*t)->rank != 1)
+        return bs_err_set(e, BS_EX_DATA, "no tensor '%s' %s [n]", name,
+                          bs_dtype_name(dtype));
+    return 0;
+}
+
+/* Concepts ascending and known, energies in the range of pooled ones. */
+static int
+check_energies(const struct bs_energies *en, uint32_t concepts,
+               struct bs_err *e)
+{
+    size_t i;
+
+    for (i = 0; i < en->n; i++) {
+        if (en->concept[i] >= concepts ||
+            (i > 0 && en->concept[i] <= en->concept[i - 1]))
+            return bs_err_set(e, BS_EX_DATA,
+                              "concept %ju of %ju is out of order or range",
+                              (uintmax_t)en->concept[i], (uintmax_t)concepts);
+        if (en->energy[i] < 0 || en->energy[i] > (int64_t)1 << 61 ||
+            en->fires[i] == 0)
+            return bs_err_set(e, BS_EX_DATA,
+                              "concept %ju has an impossible energy",
+                              (uintmax_t)en->concept[i]);
+    }
+    return 0;
+}
+
+static int
+partial_record(struct bs_energy_input *in, const struct bs_doc *rec,
+               struct bs_err *e)
+{
+    const struct bs_tensor *concept = NULL, *energy = NULL, *fires = NULL;
+    struct bs_energies en = {0};
+    struct bs_doc kept = {0};
+    uint64_t number = 0;
+    size_t i;
+    int r = partial_number(rec, "set", 0, in->models, &number, e);
+
+    if (r == 0)
+        r = partial_tensor(rec, "concept", BS_DTYPE_U32, &concept, e);
+    if (r == 0)
+        r = partial_tensor(rec, "energy", BS_DTYPE_I64, &energy, e);
+    if (r == 0)
+        r = partial_tensor(rec, "fires", BS_DTYPE_U32, &fires, e);
+    if (r < 0)
+        return r;
+    if (concept->shape[0] != energy->shape[0] ||
+        concept->shape[0] != fires->shape[0])
+        return bs_err_set(e, BS_EX_DATA, "tensors of different lengths");
+    en.n = (size_t) concept->shape[0];
+    en.concept = concept->data;
+    en.energy = energy->data;
+    en.fires = fires->data;
+    r = check_energies(&en, in->head.concepts, e);
+    for (i = 0; i < rec->metas && r == 0; i++)
+        if (strcmp(rec->meta[i].name, "set") != 0 &&
+            strcmp(rec->meta[i].name, "table") != 0)
+            r = bs_doc_set(&kept, rec->meta[i].name, rec->meta[i].value, e);
+    if (r == 0)
+        r = bs_energy_set_add(&in->set[number], &kept, &en, e);
+    bs_doc_release(&kept);
+    return r;
+}
+
+/* ---- streams --------------------------------------------------------------
+ */
+
+/* Read all of a source: heads and records to the functions. */
+static int
+read_all(struct bs_energy_input *in, size_t number, bool partial,
+         struct bs_source *s, struct bs_kept *head, struct bs_err *e)
+{
+    struct bs_codes_head codes;
+    const struct bs_doc *doc;
+    const uint8_t *bytes;
+    size_t len;
+    int item, r = 0;
+
+    while (r >= 0 && (item = bs_source_next(s, &doc)) != BS_ITEM_EOF) {
+        if (item < 0) {
+            *e = *bs_source_error(s);
+            return item;
+        }
+        switch (item) {
+        case BS_ITEM_STOP:
+            return 0;
+        case BS_ITEM_HEAD:
+            bytes = bs_source_bytes(s, &len);
+            r = bs_keep(head, bytes, len, e);
+            if (r == 0 && partial)
+                r = partial_head(in, doc, e);
+            else if (r == 0 && (r = bs_codes_head(&codes, doc, e)) == 0)
+                r = agree(in, &codes, doc, e);
+            break;
+        case BS_ITEM_RECORD:
+            if (!in->wanted(in->command, bs_doc_meta(doc, "key")))
+                break;
+            r = partial ? partial_record(in, doc, e)
+                        : bs_pooler_add(&in->pooler, &in->set[number], doc, e);
+            if (r < 0)
+                bs_err_prefix(e, "record '%s'", bs_doc_meta(doc, "key"));
+            break;
+        default:
+            r = bs_stream_parent(&in->parents, &head->doc, bs_source_hash(s),
+                                 e);
+        }
+    }
+    return r < 0 ? r : 1;
+}
+
+int
+bs_energy_read_codes(struct bs_energy_input *in, size_t number,
+                     struct bs_source *s, struct bs_err *e)
+{
+    struct bs_kept head = {{0}, {0}};
+    int r = read_all(in, number, false, s, &head, e);
+
+    bs_kept_release(&head);
+    return r;
+}
+
+int
+bs_energy_read_partial(struct bs_energy_input *in, struct bs_source *s,
+                       struct bs_err *e)
+{
+    struct bs_kept head = {{0}, {0}};
+    int r = read_all(in, 0, true, s, &head, e);
+
+    bs_kept_release(&head);
+    return r;
+}
+
+static int
+write_sums(struct bs_writer *w, const struct bs_energy_set *set, size_t number,
+           size_t i, struct bs_err *e)
+{
+    struct bs_energies en = bs_energy_set_get(set, i);
+    uint64_t n = en.n;
+    struct bs_doc rec = {0};
+    int r = bs_energy_set_describe(set, i, &rec, e);
+
+    if (r == 0)
+        r = bs_doc_set(&rec, "table", "sums", e);
+    if (r == 0)
+        r = bs_doc_setf(&rec, "set", e, "%zu", number);
+    if (r == 0)
+        r = bs_doc_put(&rec, "concept", BS_DTYPE_U32, 1, &n, en.concept, e);
+    if (r == 0)
+        r = bs_doc_put(&rec, "energy", BS_DTYPE_I64, 1, &n, en.energy, e);
+    if (r == 0)
+        r = bs_doc_put(&rec, "fires", BS_DTYPE_U32, 1, &n, en.fires, e);
+    if (r == 0) {
+        r = bs_writer_record(w, &rec);
+        if (r < 0)
+            *e = *bs_writer_error(w);
+    }
+    bs_doc_release(&rec);
+    return r;
+}
+
+int
+bs_energy_write_partial(struct bs_writer *w, const struct bs_energy_input *in,
+                        struct bs_err *e)
+{
+    size_t s, i;
+    int r = 0;
+
+    for (s = 0; s <= in->models; s++)
+        for (i = 0; i < in->set[s].records && r == 0; i++)
+            r = write_sums(w, &in->set[s], s, in->set[s].order[i], e);
+    return r;
+}
+
+int
+bs_energy_input_sort(struct bs_energy_input *in, struct bs_err *e)
+{
+    size_t s;
+    int r = 0;
+
+    for (s = 0; s <= in->models && r == 0; s++)
+        r = bs_energy_set_sort(&in->set[s], e);
+    return r;
+}
+
+void
+bs_energy_input_release(struct bs_energy_input *in)
+{
+    size_t s;
+
+    for (s = 0; s < BS_LEN(in->set); s++)
+        bs_energy_set_release(&in->set[s]);
+    bs_pooler_close(&in->pooler);
+    bs_doc_release(&in->parents);
+    bs_free(in->model);
+    in->model = NULL;
+}
