@@ -1,4 +1,5 @@
 """The records of a bs stream, for the scripts that hold bs against its references."""
+import itertools
 import json
 import struct
 import subprocess
@@ -51,11 +52,11 @@ def write_stream(path, head, records):
     hashed = xxhash.xxh64()
     count = 0
     with open(f'{path}.raw', 'wb') as f:
-        for doc in [_document({'bs.stream': '1'} | head, {})] + [
-                _document(meta | {'key': key}, arrays) for key, meta, arrays in records]:
+        for key, meta, arrays in itertools.chain([(None, {'bs.stream': '1'} | head, {})], records):
+            doc = _document(meta if key is None else meta | {'key': key}, arrays)
             hashed.update(doc)
             f.write(doc)
-            count += 1
-        f.write(_document({'bs.end': '1', 'bs.records': str(count - 1), 'bs.hash': f'{hashed.intdigest():016x}',
+            count += key is not None
+        f.write(_document({'bs.end': '1', 'bs.records': str(count), 'bs.hash': f'{hashed.intdigest():016x}',
                            'bs.status': 'ok'}, {}))
     subprocess.run(['zstd', '-1', '-q', '-f', '--rm', '-o', path, f'{path}.raw'], check=True)
