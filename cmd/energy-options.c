@@ -130,7 +130,7 @@ settle(const struct bs_cmd *cmd, struct bs_energy_options *o,
     if (!(c->temperature > 0))
         bs_opt_misuse(cmd, "'--temperature' must be above 0");
     if (!(c->level > 0 && c->level < 1))
-        bs_opt_misuse(cmd, "'--level' must be between 0 and 1");
+        bs_opt_misuse(cmd, "'--confidence' must be between 0 and 1");
 }
 
 static void
@@ -181,8 +181,8 @@ bs_energy_parse(struct bs_energy_options *o, int argc, char *argv[])
                  "fig13"),
         OPT_ENUM(0, "interval", "kind", &raw.interval, bs_energy_interval_names,
                  "delta (method; default), bootstrap, bernstein, mcdiarmid"),
-        OPT_F64(0, "level", "share", &raw.level,
-                "confidence of the intervals (default 0.95)"),
+        OPT_F64(0, "confidence", "share", &raw.level,
+                "level of the intervals (default 0.95)"),
         OPT_U64(0, "bootstrap", "n", &raw.bootstrap, 0, 100000,
                 "resamples of the pairs (default 0; 1000 for its interval)"),
         OPT_U64(0, "permutations", "n", &raw.permutations, 1, 1000000,

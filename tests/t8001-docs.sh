@@ -20,6 +20,7 @@ cp -R "$BS_SRC/tests/golden/dinov2/registers" examples/dinov2
 cp "$BS_SRC/tests/golden/sae/registers.safetensors" examples/sae.safetensors
 cp "$BS_SRC/tests/golden/rank/energy.bs" "$BS_SRC/tests/golden/rank/real.codes.bs" examples
 cp "$BS_SRC/tests/golden/rank/gen.codes.bs" examples/sd15.codes.bs
+cp examples/sd15.codes.bs examples/dpo.codes.bs
 (cd examples && bs-fetch photos/ >real.bs && cp real.bs sd15.bs && bs-embed -m dinov2/ <real.bs >features.bs &&
 	bs-sae encode -m sae.safetensors <features.bs >codes.bs) 2>setup.err
 

@@ -6,6 +6,7 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "cmd/models/stats.h"
 #include "common/mem.h"
 
 const char *const bs_rank_by_names[] = {"delta", "raw",     "relative",
@@ -230,7 +231,7 @@ keep_equivalent(struct bs_rank_row *row, size_t n, double max_q,
         return bs_err_memory(e, "list", n * sizeof *q);
     for (i = 0; i < n; i++)
         q[i] = isnan(row[i].p_eq) ? 1 : row[i].p_eq;
-    if (bs_adjust_bh(q, n, e) < 0) {
+    if (bs_q_values(q, q, NULL, n, BS_FDR_BH, e) < 0) {
         bs_free(q);
         return -e->code;
     }

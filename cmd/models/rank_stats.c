@@ -7,6 +7,7 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "cmd/models/stats.h"
 #include "common/mem.h"
 
 /* ---- distributions -------------------------------------------------------
@@ -78,27 +79,6 @@ bs_t_upper(double t, double df)
 }
 
 double
-bs_normal_quantile(double p)
-{
-    double low = -40, high = 40;
-    int i;
-
-    if (!(p > 0 && p < 1))
-        return NAN;
-    if (p > 0.5)
-        return -bs_normal_quantile(1 - p);
-    for (i = 0; i < 200 && low < high; i++) {
-        double mid = low + (high - low) / 2;
-
-        if (0.5 * erfc(-mid / sqrt(2)) < p)
-            low = mid;
-        else
-            high = mid;
-    }
-    return high;
-}
-
-double
 bs_tost(double mean, double se, uint64_t n, double bound)
 {
     double df = (double)n - 1, above, below;
@@ -146,25 +126,6 @@ sorted(const double *x, size_t n, struct bs_err *e)
         s[i] = (struct ranked){x[i], i};
     qsort(s, n, sizeof *s, by_value);
     return s;
-}
-
-int
-bs_adjust_bh(double *p, size_t n, struct bs_err *e)
-{
-    struct ranked *s = sorted(p, n, e);
-    double least = 1;
-    size_t i;
-
-    if (s == NULL)
-        return -e->code;
-    for (i = n; i-- > 0;) {
-        double q = s[i].value * (double)n / (double)(i + 1);
-
-        least = q < least ? q : least;
-        p[s[i].at] = least;
-    }
-    bs_free(s);
-    return 0;
 }
 
 /* Replace values by their ranks from 1, equal ones by the mean of theirs. */

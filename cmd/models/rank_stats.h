@@ -13,8 +13,6 @@
 
 /* P(T > t) of Student's t with df > 0 degrees of freedom. */
 double bs_t_upper(double t, double df);
-/* The z with P(Z < z) = p, of the standard normal; 0 < p < 1. */
-double bs_normal_quantile(double p);
 
 /*
  * Two one-sided t-tests: the p-value of "the mean lies outside (-bound, bound)"
@@ -22,10 +20,6 @@ double bs_normal_quantile(double p);
  * nothing.  With se 0, which leaves no doubt, 0 or 1.
  */
 double bs_tost(double mean, double se, uint64_t n, double bound);
-
-/* p-values adjusted for their number (Benjamini and Hochberg), in place;
- * without NaN. */
-int bs_adjust_bh(double *p, size_t n, struct bs_err *e) BS_CHECKED;
 
 struct bs_correlation {
     double r, lo, hi; /* the interval: Fisher's z */

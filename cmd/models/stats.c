@@ -35,6 +35,8 @@ bs_normal_quantile(double p)
                        (1 + t * (1.432788 + t * (0.189269 + t * 0.001308)));
     int i;
 
+    if (!(p > 0 && p < 1))
+        return NAN;
     for (i = 0; i < 4; i++) {
         double density = exp(-0.5 * z * z) / sqrt(2 * M_PI);
 
@@ -100,9 +102,9 @@ bs_q_values(double *q, const double *p, const bool *tested, size_t n,
     if (r == NULL)
         return bs_err_memory(e, "q-values", n);
     for (i = 0; i < n; i++) {
-        q[i] = 1;
         if (tested == NULL || tested[i])
             r[m++] = (struct ranked){p[i], i};
+        q[i] = 1;
     }
     qsort(r, m, sizeof *r, compare_ranked);
     if (kind == BS_FDR_BY)

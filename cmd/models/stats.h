@@ -13,7 +13,7 @@
 double bs_sigmoid(double x);
 
 /* P(Z > z) of a standard normal Z; and the z of a lower tail p in (0, 1), to
- * 1e-15 relative. */
+ * 1e-14; NaN for other p. */
 double bs_normal_upper(double z);
 double bs_normal_quantile(double p);
 
@@ -43,7 +43,8 @@ double bs_bernstein_mean(double n, double variance, double range, double level);
 /*
  * q-values of n p-values in [0, 1]: Benjamini and Hochberg (1995), for
  * independent or positively dependent tests, or Benjamini and Yekutieli (2001),
- * for any.  Only those with tested[i] count (NULL: all); the others get 1.
+ * for any.  Only those with tested[i] count (NULL: all); the others get 1.  q
+ * may be p.
  */
 enum bs_fdr { BS_FDR_BH, BS_FDR_BY };
 int bs_q_values(double *q, const double *p, const bool *tested, size_t n,

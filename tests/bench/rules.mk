@@ -41,11 +41,16 @@ bench-sae: all $(BENCH_BIN)/bench-sae-encode $(PARITY_PYTHON)
 bench-cat: all
 	$(Q)tests/bench/bench-cat.sh '$(abspath $(BUILD))'
 
+## bench-energy: seconds and memory of bs-energy and bs-cooc on 2 x 10,000 images
+bench-energy: all $(PARITY_PYTHON)
+	$(Q)$(PARITY_PYTHON) tests/bench/bench-energy.py '$(abspath $(BUILD))'
+
 ## bench: all of these
 bench:
 	$(Q)$(MAKE) bench-kernels
 	$(Q)$(MAKE) bench-cat
 	$(Q)$(MAKE) bench-embed
 	$(Q)$(MAKE) bench-sae
+	$(Q)$(MAKE) bench-energy
 
-.PHONY: bench bench-peers bench-kernels bench-embed bench-cat bench-sae
+.PHONY: bench bench-peers bench-kernels bench-embed bench-cat bench-sae bench-energy

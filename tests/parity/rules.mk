@@ -3,7 +3,8 @@
 # they are installed from PyPI into build/parity.
 
 PARITY_PYTHON ?= build/parity/bin/python
-PARITY_PIP    := numpy Pillow torch torchvision transformers timm safetensors overcomplete 'matplotlib<3.9'
+PARITY_PIP    := numpy Pillow torch torchvision transformers timm safetensors overcomplete 'matplotlib<3.9' \
+                 scipy statsmodels xxhash
 PIXELS        := $(BUILD)/tests/parity/pixels
 
 $(PIXELS): %: %.o $(LIB)
@@ -17,7 +18,7 @@ build/parity/bin/python:
 	$(Q)build/parity/bin/pip install -q $(PARITY_PIP) || { rm -rf build/parity; exit 1; }
 
 ## parity: everything against the libraries that define it
-parity: parity-images parity-dinov2 parity-sae
+parity: parity-images parity-dinov2 parity-sae parity-energy
 
 ## parity-images: decode, resize, crop and damaged files against Pillow
 parity-images: $(PIXELS) $(PARITY_PYTHON)
@@ -32,4 +33,8 @@ parity-dinov2: $(BUILD)/bs-embed $(PARITY_PYTHON)
 parity-sae: $(BUILD)/bs-sae $(PARITY_PYTHON)
 	$(Q)$(PARITY_PYTHON) tests/parity/sae.py $(BUILD)/bs-sae
 
-.PHONY: parity parity-images parity-dinov2 parity-sae
+## parity-energy: every column against NumPy, SciPy and statsmodels
+parity-energy: $(BUILD)/bs-energy $(PARITY_PYTHON)
+	$(Q)$(PARITY_PYTHON) tests/parity/energy.py $(BUILD)/bs-energy
+
+.PHONY: parity parity-energy parity-images parity-dinov2 parity-sae

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "cmd/models/rank_stats.h"
+#include "cmd/models/stats.h"
 #include "tests/unit/tap.h"
 
 enum { NUMBERS_MAX = 200 };
@@ -59,7 +60,7 @@ static bool
 same_bh(double *given, size_t n, const double *want)
 {
     struct bs_err e = {0};
-    bool good = bs_adjust_bh(given, n, &e) == 0;
+    bool good = bs_q_values(given, given, NULL, n, BS_FDR_BH, &e) == 0;
     size_t i;
 
     for (i = 0; i < n; i++)
@@ -132,7 +133,7 @@ edges(void)
     ok(bs_t_upper(INFINITY, 5) == 0 && bs_t_upper(-INFINITY, 5) == 1 &&
            bs_t_upper(1e200, 5) == 0 && isnan(bs_t_upper(NAN, 5)),
        "tails without end");
-    ok(bs_adjust_bh(NULL, 0, &e) == 0, "no p-values");
+    ok(bs_q_values(NULL, NULL, NULL, 0, BS_FDR_BH, &e) == 0, "no p-values");
 }
 
 int
