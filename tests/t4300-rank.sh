@@ -134,6 +134,23 @@ ok 'parts that do not fit: 65' '
 		test ! -s out && says "^bs-rank: cannot read .cut.bs.: " err
 	done
 '
+ok 'parts that are wrong inside: 65 and where' '
+	bs-rank -m sd15 --top=4 --merge energy.bs part.bs --by=concept --columns=concept,side,key,score,other,caption >got
+	printf "concept\tside\tkey\tscore\tother\tcaption\n0\treal\ta\t2.5\t\t\n1\treal\tb/c\t1.5\t0\tcaf\303\251 one\n" |
+		diff - got
+	for case in "key valid.key" "caption no.text" "image image.2" "score score.*nan" "other scores.2.5.and.inf" \
+		"ptr concept.0" "ends concept.11" "offsets do.not.fit" "lacks image.*missing" "side no.list" "twice twice"
+	do
+		set -- $case
+		exits 65 bs-rank -m sd15 --top=4 --merge energy.bs bad-part-$1.bs 2>err >out
+		test ! -s out && says "^bs-rank: .bad-part-$1.bs.: record .*$2" err
+	done
+'
+ok 'lists of more concepts than memory is allowed: 64' '
+	exits 64 bs-rank --partial --memory=1M --top=100 --real-codes=many.codes.bs --gen-codes=gen.codes.bs 2>err
+	says "top 100 of 16777216 concepts take" err
+	exits 64 bs-rank --partial --real-codes=many.codes.bs --gen-codes=gen.codes.bs 2>err
+'
 if bs-rank --version | grep -q 'no png'
 then
 	ok 'without libpng sheets are refused at once' '

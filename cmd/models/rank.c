@@ -249,6 +249,23 @@ read_concepts(uint32_t *concepts, const char *path,
     return r;
 }
 
+/* Lists of all concepts, however many a head says there are. */
+static int
+check_room(uint32_t concepts, const struct bs_rank_run *run, struct bs_err *e)
+{
+    size_t bytes;
+
+    if (!bs_mul(concepts, BS_SIDES * run->places * sizeof(struct bs_top),
+                &bytes))
+        bytes = SIZE_MAX;
+    return bytes <= run->input.max_record
+               ? 0
+               : bs_err_set(e, BS_EX_USAGE,
+                            "the top %zu of %ju concepts take %zu bytes, more "
+                            "than '--memory'",
+                            run->places, (uintmax_t)concepts, bytes);
+}
+
 int
 bs_rank_part(struct bs_tops *tops, const struct bs_rank_run *run,
              struct bs_err *e)
@@ -256,6 +273,8 @@ bs_rank_part(struct bs_tops *tops, const struct bs_rank_run *run,
     uint32_t concepts;
     int r = read_concepts(&concepts, run->codes[BS_SIDE_REAL], &run->input, e);
 
+    if (r == 0)
+        r = check_room(concepts, run, e);
     if (r == 0)
         r = bs_tops_init(tops, concepts, NULL, 0, run->places, e);
     return r < 0 ? r : scan_codes(tops, run, false, e);

@@ -150,9 +150,10 @@ read_head(struct reading *rd, const struct bs_doc *head, struct bs_err *e)
         r = read_number(&en->level, head, "level", 1e-9, 1 - 1e-9, e);
     if (r == 0)
         r = bs_rank_dictionary(en->dictionary, head, e);
-    if (r == 0 && (labels = need(head, "models", e)) == NULL)
-        r = -e->code;
-    return r < 0 ? r : read_labels(en, labels, e);
+    if (r < 0)
+        return r;
+    labels = need(head, "models", e);
+    return labels != NULL ? read_labels(en, labels, e) : -e->code;
 }
 
 /* ---- the table of concepts -----------------------------------------------

@@ -298,13 +298,16 @@ merge_record(struct merging *m, const struct bs_doc *rec, struct bs_err *e)
 {
     struct bs_tops *t = m->tops;
     const char *key = bs_doc_meta(rec, "key");
-    enum bs_side side = strcmp(key, bs_side_names[BS_SIDE_GEN]) == 0
-                            ? BS_SIDE_GEN
-                            : BS_SIDE_REAL;
+    enum bs_side side = BS_SIDE_REAL;
     struct part p = {0};
     size_t list, i;
-    int r = read_part(&p, rec, t->concepts, e);
+    int r;
 
+    while (side < BS_SIDES && strcmp(key, bs_side_names[side]) != 0)
+        side++;
+    if (side == BS_SIDES)
+        return bs_err_set(e, BS_EX_DATA, "is no list of images");
+    r = read_part(&p, rec, t->concepts, e);
     for (list = 0; list < t->lists && r == 0; list++) {
         uint32_t k = t->concept[list];
 

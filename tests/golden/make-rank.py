@@ -72,7 +72,7 @@ with open(f'{OUT}/stats.tsv', 'w') as f:
 
 xxhash = ctypes.CDLL('libxxhash.so.0')
 xxhash.XXH64.restype = ctypes.c_uint64
-NAMES = {'float64': 'F64', 'float32': 'F32', 'float16': 'F16', 'uint64': 'U64', 'uint32': 'U32', 'uint16': 'U16'}
+NAMES = {'float64': 'F64', 'float16': 'F16', 'uint64': 'U64', 'uint32': 'U32', 'uint16': 'U16', 'uint8': 'U8'}
 
 
 def document(meta, arrays=()):
@@ -257,6 +257,7 @@ for side, missing in (('real', 'town/houses'), ('gen', 'textiles/knit')):
     if side == 'gen':
         write('other-dictionary.codes', {**head, 'bs.model': '{"sha256":"' + 'b' * 64 + '"}'}, records)
         write('other-concepts.codes', {**head, 'concepts': '13'}, records)
+        write('many.codes', {**head, 'concepts': str(1 << 24)}, records[:1])
 rows = []
 for k, _ in select(0, lambda m, k: delta[m, k] < .1):
     for side, other in (('real', 'gen'), ('gen', 'real')):
@@ -264,3 +265,29 @@ for k, _ in select(0, lambda m, k: delta[m, k] < .1):
         rows += [(k, 'sd15', side, i + 1, key, -score, codes[other, key][k] if (other, key) in codes else None,
                   f'caption of {key}') for i, (score, key) in enumerate(best)]
 table('top', ['concept', 'model', 'side', 'rank', 'key', 'score', 'other', 'caption'], rows)
+
+
+# ---- parts that are whole as streams and wrong as lists ----------------------------------------------------------
+
+def part(name, key='real', **wrong):
+    keys, captions = b'ab/c', 'caf\u00e9 one'.encode()
+    good = dict(ptr=np.array([0, 1] + [2] * (K - 1), np.uint32), score=np.array([2.5, 1.5]), other=np.array([np.nan, 0]),
+                image=np.array([0, 1], np.uint32), key_ptr=np.array([0, 1, 4], np.uint64),
+                key=np.frombuffer(keys, np.uint8), caption_ptr=np.array([0, 0, 9], np.uint64),
+                caption=np.frombuffer(captions, np.uint8))
+    write(name, {'bs.kind': 'rank', 'partial': '1', 'concepts': str(K), 'places': '4'},
+          [({'key': key, 'table': 'top'}, {k: v for k, v in {**good, **wrong}.items() if v is not None})])
+
+
+part('part')
+part('bad-part-key', key_ptr=np.array([0, 0, 4], np.uint64))
+part('bad-part-caption', caption_ptr=np.array([0, 4, 9], np.uint64))
+part('bad-part-image', image=np.array([0, 2], np.uint32))
+part('bad-part-score', score=np.array([2.5, np.nan]))
+part('bad-part-other', other=np.array([np.inf, 0]))
+part('bad-part-ptr', ptr=np.array([0, 3] + [2] * (K - 1), np.uint32))
+part('bad-part-ends', ptr=np.array([0] * K + [9], np.uint32))
+part('bad-part-offsets', key_ptr=np.array([0, 5, 4], np.uint64))
+part('bad-part-lacks', image=None)
+part('bad-part-side', key='both')
+part('bad-part-twice', image=np.array([1, 1], np.uint32), ptr=np.array([0, 2] + [2] * (K - 1), np.uint32))
