@@ -186,7 +186,7 @@ demo: all
 install: all
 	install -d '$(DESTDIR)$(BINDIR)' '$(DESTDIR)$(MANDIR)/man1' '$(DESTDIR)$(MANDIR)/man5' '$(DESTDIR)$(MANDIR)/man7' \
 	   '$(DESTDIR)$(DATADIR)/bash-completion/completions' '$(DESTDIR)$(DATADIR)/zsh/site-functions' \
-	   '$(DESTDIR)$(DATADIR)/fish/vendor_completions.d'
+	   '$(DESTDIR)$(DATADIR)/fish/vendor_completions.d' '$(DESTDIR)$(DATADIR)/bs'
 	install -m 755 $(BIN) '$(DESTDIR)$(BINDIR)'
 	install -m 644 $(MAN1) '$(DESTDIR)$(MANDIR)/man1'
 	install -m 644 $(MAN5) '$(DESTDIR)$(MANDIR)/man5'
@@ -195,6 +195,7 @@ install: all
 	   install -m 644 completions/bs.bash "$(DESTDIR)$(DATADIR)/bash-completion/completions/$$cmd" && \
 	   install -m 644 completions/bs.fish "$(DESTDIR)$(DATADIR)/fish/vendor_completions.d/$$cmd.fish" || exit 1; done
 	install -m 644 completions/_bs '$(DESTDIR)$(DATADIR)/zsh/site-functions'
+	install -m 755 man/pth2safetensors.py '$(DESTDIR)$(DATADIR)/bs'
 endif
 
 ## uninstall: remove what install put there
@@ -203,7 +204,8 @@ uninstall:
 	   "$(DESTDIR)$(DATADIR)/bash-completion/completions/$$cmd" \
 	   "$(DESTDIR)$(DATADIR)/fish/vendor_completions.d/$$cmd.fish"; done
 	rm -f $(MAN1:man/%='$(DESTDIR)$(MANDIR)/man1/%') $(MAN5:man/%='$(DESTDIR)$(MANDIR)/man5/%') \
-	   $(MAN7:man/%='$(DESTDIR)$(MANDIR)/man7/%') '$(DESTDIR)$(DATADIR)/zsh/site-functions/_bs'
+	   $(MAN7:man/%='$(DESTDIR)$(MANDIR)/man7/%') '$(DESTDIR)$(DATADIR)/zsh/site-functions/_bs' \
+	   '$(DESTDIR)$(DATADIR)/bs/pth2safetensors.py'
 
 # apt_get,packages: install what dpkg does not know, or print the line.
 define apt_get
