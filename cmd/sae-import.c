@@ -52,8 +52,8 @@ parse(struct command *c, int argc, char *argv[])
 {
     const struct bs_opt opt[] = {
         OPT_ENUM(0, "from", "format", &c->from, bs_sae_format_names,
-                 "sparsify, saelens, openai, overcomplete (default: by the "
-                 "tensors' names)"),
+                 "sparsify, saelens, openai, overcomplete (default: by name of "
+                 "tensors)"),
         OPT_U64('k', "top", "n", &c->k, 1, UINT32_MAX,
                 "codes a token, where the file does not say"),
         OPT_F64(0, "tau", "value", &c->options.tau,
@@ -61,8 +61,7 @@ parse(struct command *c, int argc, char *argv[])
         OPT_F64(0, "delta", "value", &c->options.delta,
                 "longest relaxation of an archetypal atom (default 1)"),
         OPT_ENUM(0, "atoms", "rule", &c->options.atoms, bs_sae_atoms_names,
-                 "normalisation of a plain dictionary of overcomplete: l2 "
-                 "(default), max_l2, l1, max_l1, identity"),
+                 "norm of atoms: l2 (default), max_l2, l1, max_l1, identity"),
         OPT_FLAG(0, "keep-parts", &c->options.keep_parts,
                  "keep what an archetypal dictionary is made of"),
         OPT_STR(0, "name", "text", &c->name, "what the model calls itself"),

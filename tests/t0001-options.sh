@@ -40,6 +40,7 @@ do
 		exits 64 $cmd --quiet=1 2>err && grep -q "takes no value" err
 		exits 64 $cmd --output 2>err && grep -q "needs a value" err
 		exits 64 $cmd --output= 2>err && grep -q "empty" err
+		$cmd --list-options | grep -q -e --level || exit 0
 		exits 64 $cmd --level=x 2>err && grep -q "not a number" err
 		exits 64 $cmd --level=99 2>err && grep -q "too large" err
 	'
