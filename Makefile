@@ -79,7 +79,7 @@ WARN := -Wall -Wextra -Wpedantic -Wshadow -Wvla -Wundef -Wformat=2 \
 SANFLAGS := $(if $(SAN),-fsanitize=$(SAN) -fno-sanitize-recover=all -fno-omit-frame-pointer)
 
 bs_CPPFLAGS := -I. -D_GNU_SOURCE $(DEP_CFLAGS)
-bs_CFLAGS   := -std=c11 -pthread $(WARN) $(SANFLAGS)
+bs_CFLAGS   := -std=c11 -fno-math-errno -pthread $(WARN) $(SANFLAGS)
 bs_LIBS     := $(DEP_LIBS) -lm -pthread
 
 # Files named for an instruction set are compiled for it and may fuse multiply

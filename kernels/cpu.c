@@ -4,6 +4,7 @@
 #include "kernels/cpu.h"
 
 #include "common/mem.h"
+#include "kernels/sae_train_table.h"
 
 #include <sys/mman.h>
 
@@ -173,6 +174,7 @@ static const struct bs_dev_ops cpu_ops = {
     .encode_threshold = bs_cpu_encode_threshold,
     .encode_batch = bs_cpu_encode_batch,
     .decode = bs_cpu_decode,
+    .train = &bs_cpu_train_ops,
 };
 
 int

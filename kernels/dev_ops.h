@@ -86,6 +86,8 @@ struct bs_dev_decode {
     float *y;
 };
 
+struct bs_train_ops;
+
 struct bs_dev_ops {
     void (*close)(struct bs_dev *d);
     int (*alloc)(struct bs_dev *d, struct bs_mem *m, size_t bytes);
@@ -112,7 +114,13 @@ struct bs_dev_ops {
     int (*encode_batch)(struct bs_dev *d, const struct bs_dev_encode *a,
                         struct bs_ragged *out, float *threshold);
     int (*decode)(struct bs_dev *d, const struct bs_dev_decode *a);
+    const struct bs_train_ops *train; /* sae_train_table.h; NULL: none */
 };
+
+/* Codes that an operation was given: running sums that start at 0 and do not
+ * fall, indices that name a concept (or none). */
+int bs_check_codes(struct bs_dev *d, const char *op,
+                   const struct bs_code_rows *c, size_t concepts) BS_CHECKED;
 
 /* What every backend's device begins with. */
 struct bs_dev {

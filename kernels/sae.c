@@ -139,28 +139,29 @@ bs_ragged_release(struct bs_ragged *r)
  */
 
 /* Running sums must start at 0 and not fall; indices must name a concept. */
-static int
-check_codes(struct bs_dev *d, const struct bs_code_rows *c, size_t concepts)
+int
+bs_check_codes(struct bs_dev *d, const char *op, const struct bs_code_rows *c,
+               size_t concepts)
 {
     size_t n, i;
 
     if (c->ptr == NULL && !bs_mul(c->m, c->top, &n))
-        return bs_err_set(&d->err, BS_EX_SOFTWARE, "decode: too many codes");
+        return bs_err_set(&d->err, BS_EX_SOFTWARE, "%s: too many codes", op);
     if (c->ptr != NULL) {
         if (c->ptr[0] != 0)
             return bs_err_set(&d->err, BS_EX_DATA,
-                              "decode: the first row starts at %" PRIu32,
+                              "%s: the first row starts at %" PRIu32, op,
                               c->ptr[0]);
         for (i = 0; i < c->m; i++)
             if (c->ptr[i + 1] < c->ptr[i])
                 return bs_err_set(&d->err, BS_EX_DATA,
-                                  "decode: row %zu ends before it starts", i);
+                                  "%s: row %zu ends before it starts", op, i);
         n = c->ptr[c->m];
     }
     for (i = 0; i < n; i++)
         if (c->idx[i] >= concepts && c->idx[i] != BS_CODE_NONE)
             return bs_err_set(&d->err, BS_EX_DATA,
-                              "decode: code %zu: concept %" PRIu32 " of %zu", i,
+                              "%s: code %zu: concept %" PRIu32 " of %zu", op, i,
                               c->idx[i], concepts);
     return 0;
 }
@@ -180,6 +181,6 @@ bs_dev_decode(struct bs_dev *d, const struct bs_code_rows *codes,
     if (r == 0)
         r = check(d, "decode", "y", y, bytes_of_rows(codes->m, width, width));
     if (r == 0)
-        r = check_codes(d, codes, concepts);
+        r = bs_check_codes(d, "decode", codes, concepts);
     return r < 0 || codes->m == 0 || width == 0 ? r : d->ops->decode(d, &a);
 }

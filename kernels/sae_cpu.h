@@ -11,13 +11,14 @@
 #define BS_KERNELS_SAE_CPU_H
 
 #include "kernels/cpu.h"
-#include "kernels/sae_ops.h"
+#include "kernels/sae_train_ops.h"
 
 /* ---- weights ---------------------------------------------------------------
  */
 
 struct cpu_encoder {
     struct bs_encoder head;
+    size_t room; /* rows that there is memory for */
     float *w;    /* [n, k] */
     float *bias; /* [n] */
 
@@ -53,8 +54,16 @@ float bs_float_down(double value);
 int bs_cpu_check_finite(struct bs_err *err, const char *op, const float *x,
                         size_t ldx, size_t rows, size_t k) BS_CHECKED;
 
-/* The pre-activation as sae.h defines it. */
+/* The product of x and w as sae_ops.h defines it. */
+float bs_cpu_dot(const float *x, const float *w, size_t k);
+/* The pre-activation: the same and the bias. */
 float bs_cpu_pre(const struct cpu_encoder *e, const float *x, size_t j);
+
+/* See sae_train_ops.h. */
+int bs_cpu_encoder_reserve(struct bs_dev *d, struct bs_encoder **out, size_t n,
+                           size_t k, enum bs_screen screen);
+int bs_cpu_encoder_fill(struct bs_dev *d, struct bs_encoder *enc,
+                        const struct bs_encoder_rows *from);
 
 /* ---- hits ------------------------------------------------------------------
  */

@@ -98,10 +98,43 @@ pack_whole(int16_t *out, const int16_t *q, size_t depth, size_t nr)
             out[(i / 2 * nr + j) * 2 + i % 2] = q[j * depth + i];
 }
 
+/* Where rows come from: w [.., width], others [..] or NULL. */
+struct source {
+    const float *w, *bias, *gain, *shift;
+    size_t width;
+    const uint32_t *rows; /* NULL: 0.. */
+    enum bs_math math;
+};
+
 struct pack_job {
     struct bs_cpu *c;
     struct cpu_encoder *e;
+    const struct source *from;
 };
+
+/* Row j of the encoder as it is multiplied; see sae_train_ops.h. */
+static void
+bring_row(struct cpu_encoder *e, const struct source *from, size_t j)
+{
+    size_t row = from->rows != NULL ? from->rows[j] : j, c;
+    const float *w = from->w + row * from->width;
+    float *to = e->w + j * e->head.k;
+    float gain = from->gain != NULL ? from->gain[row] : 1;
+    float bias = from->bias != NULL ? from->bias[row] : 0;
+
+    for (c = 0; c < from->width; c++)
+        to[c] = from->math == BS_MATH_BF16
+                    ? bs_f32_from_bf16(bs_bf16_from_f32(w[c]))
+                    : w[c];
+    e->bias[j] = from->gain != NULL ? 0 : bias;
+    if (from->gain == NULL)
+        return;
+    for (c = 0; c < from->width; c++)
+        to[c] *= gain;
+    to[c++] = gain * bias;
+    to[c++] = gain;
+    to[c] = from->shift[row];
+}
 
 /* One chunk is one panel.  Scratch: its atoms in whole numbers. */
 static void
@@ -113,6 +146,8 @@ pack_panel(void *arg, size_t panel, unsigned thread)
     size_t cols = e->head.n - first < nr ? e->head.n - first : nr;
     int16_t *q = e->whole ? job->c->scratch[thread] : NULL;
 
+    for (j = 0; j < cols; j++)
+        bring_row(e, job->from, first + j);
     if (e->whole)
         memset(q, 0, nr * e->depth * sizeof *q);
     else
@@ -165,14 +200,15 @@ bs_cpu_check_finite(struct bs_err *err, const char *op, const float *x,
     return 0;
 }
 
+/* Room for n rows. */
 static int
-alloc_encoder(struct bs_cpu *c, struct cpu_encoder *e)
+alloc_encoder(struct bs_cpu *c, struct cpu_encoder *e, size_t n)
 {
-    size_t nr = c->isa->nr, n = e->head.n, size, columns;
+    size_t nr = c->isa->nr, size, columns;
 
+    e->room = n;
     e->depth = e->whole ? e->head.k + e->head.k % 2 : e->head.k;
-    e->panels = n / nr + (n % nr != 0);
-    columns = e->panels * nr;
+    columns = BS_ROUND_UP(n, nr);
     if (!bs_mul(columns, e->depth, &size) ||
         !bs_mul(size, e->whole ? sizeof(int16_t) : sizeof(float), &size))
         return bs_err_memory(&c->dev.err, "encoder", SIZE_MAX);
@@ -187,57 +223,114 @@ alloc_encoder(struct bs_cpu *c, struct cpu_encoder *e)
         e->scale == NULL || e->norm == NULL || e->rest == NULL ||
         e->bound == NULL)
         return bs_err_memory(&c->dev.err, "encoder", size);
-    return bs_cpu_scratch(c, nr * e->depth * sizeof(int16_t));
+    return 0;
 }
 
 static int
-fill_encoder(struct bs_cpu *c, struct cpu_encoder *e, const float *w,
-             const float *bias)
+new_encoder(struct bs_cpu *c, struct bs_encoder **out, size_t n, size_t k,
+            enum bs_screen screen)
 {
-    struct pack_job job = {c, e};
-    size_t n = e->head.n, k = e->head.k, i;
+    struct cpu_encoder *e = bs_alloc_array(1, sizeof *e);
     int r;
 
-    r = bs_cpu_check_finite(&c->dev.err, "encoder", w, k, n, k);
-    if (r == 0 && bias != NULL)
-        r = bs_cpu_check_finite(&c->dev.err, "encoder: bias", bias, 1, n, 1);
-    if (r == 0)
-        r = alloc_encoder(c, e);
+    if (e == NULL)
+        return bs_err_memory(&c->dev.err, "encoder", sizeof *e);
+    e->head.k = k;
+    e->whole = screen == BS_SCREEN_LOW ||
+               (screen == BS_SCREEN_AUTO && c->isa->whole_pays);
+    r = alloc_encoder(c, e, n);
+    if (r < 0)
+        bs_cpu_encoder_free(&c->dev, &e->head);
+    else
+        *out = &e->head;
+    return r;
+}
+
+/* A length is finite where all values are, or they are very large. */
+static int
+check_lengths(struct bs_cpu *c, const struct cpu_encoder *e,
+              const struct source *from)
+{
+    size_t i;
+
+    for (i = 0; i < e->head.n; i++)
+        if (!(e->norm[i] < INFINITY && fabsf(e->bias[i]) < INFINITY) &&
+            (!all_finite(e->w + i * e->head.k, e->head.k) ||
+             !all_finite(e->bias + i, 1)))
+            return bs_err_set(&c->dev.err, BS_EX_DATA,
+                              "encoder: row %zu has a value that is not finite",
+                              from->rows != NULL ? (size_t)from->rows[i] : i);
+    return 0;
+}
+
+static int
+fill_encoder(struct bs_cpu *c, struct cpu_encoder *e, const struct source *from,
+             size_t n)
+{
+    struct pack_job job = {c, e, from};
+    size_t nr = c->isa->nr, i;
+    int r = bs_cpu_scratch(c, nr * e->depth * sizeof(int16_t));
+
     if (r < 0)
         return r;
-    if (n * k > 0)
-        memcpy(e->w, w, n * k * sizeof *w);
-    if (bias != NULL && n > 0)
-        memcpy(e->bias, bias, n * sizeof *bias);
+    e->head.n = n;
+    e->panels = n / nr + (n % nr != 0);
     bs_pool_run(c->pool, e->panels, pack_panel, &job);
+    r = check_lengths(c, e, from);
+    e->most_norm = e->most_bias = 0;
     for (i = 0; i < n; i++) {
         e->most_norm = fmax(e->most_norm, (double)e->norm[i]);
         e->most_bias = fmax(e->most_bias, fabs((double)e->bias[i]));
     }
-    return 0;
+    return r;
 }
 
 int
 bs_cpu_encoder(struct bs_dev *d, struct bs_encoder **out, const float *w,
                const float *bias, size_t n, size_t k, enum bs_screen screen)
 {
+    const struct source from = {.w = w, .bias = bias, .width = k};
     struct bs_cpu *c = (struct bs_cpu *)d;
-    struct cpu_encoder *e = bs_alloc_array(1, sizeof *e);
-    int r;
+    struct bs_encoder *e;
+    int r = new_encoder(c, &e, n, k, screen);
 
-    if (e == NULL)
-        return bs_err_memory(&d->err, "encoder", sizeof *e);
-    e->head.n = n;
-    e->head.k = k;
-    e->whole = screen == BS_SCREEN_LOW ||
-               (screen == BS_SCREEN_AUTO && c->isa->whole_pays);
-    r = fill_encoder(c, e, w, bias);
-    if (r < 0) {
-        bs_cpu_encoder_free(d, &e->head);
+    if (r < 0)
         return r;
-    }
-    *out = &e->head;
-    return 0;
+    r = fill_encoder(c, (struct cpu_encoder *)e, &from, n);
+    if (r < 0)
+        bs_cpu_encoder_free(d, e);
+    else
+        *out = e;
+    return r;
+}
+
+int
+bs_cpu_encoder_reserve(struct bs_dev *d, struct bs_encoder **out, size_t n,
+                       size_t k, enum bs_screen screen)
+{
+    return new_encoder((struct bs_cpu *)d, out, n, k, screen);
+}
+
+int
+bs_cpu_encoder_fill(struct bs_dev *d, struct bs_encoder *enc,
+                    const struct bs_encoder_rows *rows)
+{
+    const struct source from = {
+        .w = rows->w->p,
+        .bias = rows->bias != NULL ? rows->bias->p : NULL,
+        .gain = rows->gain != NULL ? rows->gain->p : NULL,
+        .shift = rows->shift != NULL ? rows->shift->p : NULL,
+        .width = rows->width,
+        .rows = rows->rows,
+        .math = rows->math,
+    };
+    struct cpu_encoder *e = (struct cpu_encoder *)enc;
+
+    if (rows->n > e->room)
+        return bs_err_set(&d->err, BS_EX_SOFTWARE,
+                          "encoder: %zu rows in room for %zu", rows->n,
+                          e->room);
+    return fill_encoder((struct bs_cpu *)d, e, &from, rows->n);
 }
 
 void

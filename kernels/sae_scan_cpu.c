@@ -30,10 +30,9 @@
  */
 
 float
-bs_cpu_pre(const struct cpu_encoder *e, const float *x, size_t j)
+bs_cpu_dot(const float *x, const float *w, size_t k)
 {
-    const float *w = e->w + j * e->head.k;
-    size_t k = e->head.k, i, l, half;
+    size_t i, l, half;
     float sum[LANES] = {0};
 
     for (i = 0; i + LANES <= k; i += LANES)
@@ -44,7 +43,13 @@ bs_cpu_pre(const struct cpu_encoder *e, const float *x, size_t j)
     for (half = LANES / 2; half > 0; half /= 2)
         for (l = 0; l < half; l++)
             sum[l] += sum[l + half];
-    return sum[0] + e->bias[j];
+    return sum[0];
+}
+
+float
+bs_cpu_pre(const struct cpu_encoder *e, const float *x, size_t j)
+{
+    return bs_cpu_dot(x, e->w + j * e->head.k, e->head.k) + e->bias[j];
 }
 
 float

@@ -66,14 +66,18 @@ struct bs_trainer_options {
     enum bs_trainer_aux aux_kind;
     float aux; /* weight of the auxiliary term */
     uint32_t aux_k;
-    uint64_t dead_tokens; /* dead: without a code in so many tokens (AuxK and
-                             the metrics) */
+    uint64_t dead_tokens; /* dead: without a code in so many tokens, at least 1
+                             (AuxK and the metrics) */
     float ema; /* of batchtopk's threshold: t = ema t + (1 - ema) now */
-    /* AdamW; the rate rises linearly from 0 over `warmup` of `steps` steps,
-     * then falls along a cosine to rate_end. */
+    /*
+     * AdamW.  The rate of step i, from 0, is rate i / (warmup - 1) for i <
+     * warmup, then rate_end + (rate - rate_end) (1 + cos(pi (i - warmup) /
+     * (steps - warmup))) / 2, and rate_end from `steps` on (overcomplete's
+     * CosineScheduler).  steps 0: not known, the rate stays once it has risen.
+     */
     uint64_t steps, warmup;
-    float rate, rate_end, beta1, beta2, eps, decay;
-    float clip; /* 0: none */
+    double rate, rate_end, beta1, beta2, eps, decay;
+    float clip; /* of all gradients together; 0: none */
     enum bs_math math;
     uint64_t seed;
 };
@@ -112,8 +116,8 @@ int bs_trainer_start(struct bs_sae *out, const struct bs_trainer_options *o,
                      const float *points, size_t n, const float *centre,
                      struct bs_err *e) BS_CHECKED;
 
-/* One step on m tokens x f32 [m, width], finite.  -BS_EX_DATA where the loss is
- * not finite; the weights are then as before the step. */
+/* One step on m > 0 tokens x f32 [m, width].  -BS_EX_DATA where a token, the
+ * loss or the gradient is not finite; all is then as before the step. */
 int bs_trainer_step(struct bs_trainer *t, const float *x, size_t m,
                     struct bs_trainer_metrics *out,
                     struct bs_err *e) BS_CHECKED;

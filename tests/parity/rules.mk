@@ -6,19 +6,20 @@ PARITY_PYTHON ?= build/parity/bin/python
 PARITY_PIP    := numpy Pillow torch torchvision transformers timm safetensors overcomplete 'matplotlib<3.9' \
                  scipy statsmodels xxhash
 PIXELS        := $(BUILD)/tests/parity/pixels
+TRAIN_STEPS   := $(BUILD)/tests/parity/train-steps
 
-$(PIXELS): %: %.o $(LIB)
+$(PIXELS) $(TRAIN_STEPS): %: %.o $(LIB)
 	$(call say,LINK,$@)
 	$(link)
 
--include $(PIXELS).d
+-include $(PIXELS).d $(TRAIN_STEPS).d
 
 build/parity/bin/python:
 	$(Q)$(PYTHON) -m venv build/parity || { rm -rf build/parity; exit 1; }
 	$(Q)build/parity/bin/pip install -q $(PARITY_PIP) || { rm -rf build/parity; exit 1; }
 
 ## parity: everything against the libraries that define it
-parity: parity-images parity-dinov2 parity-sae parity-energy
+parity: parity-images parity-dinov2 parity-sae parity-sae-train parity-energy
 
 ## parity-images: decode, resize, crop and damaged files against Pillow
 parity-images: $(PIXELS) $(PARITY_PYTHON)
@@ -33,8 +34,12 @@ parity-dinov2: $(BUILD)/bs-embed $(PARITY_PYTHON)
 parity-sae: $(BUILD)/bs-sae $(PARITY_PYTHON)
 	$(Q)$(PARITY_PYTHON) tests/parity/sae.py $(BUILD)/bs-sae
 
+## parity-sae-train: a hundred training steps against overcomplete, 768 x 4096
+parity-sae-train: $(TRAIN_STEPS) $(PARITY_PYTHON)
+	$(Q)$(PARITY_PYTHON) tests/parity/sae_train.py $(TRAIN_STEPS)
+
 ## parity-energy: every column against NumPy, SciPy and statsmodels
 parity-energy: $(BUILD)/bs-energy $(PARITY_PYTHON)
 	$(Q)$(PARITY_PYTHON) tests/parity/energy.py $(BUILD)/bs-energy
 
-.PHONY: parity parity-energy parity-images parity-dinov2 parity-sae
+.PHONY: parity parity-energy parity-images parity-dinov2 parity-sae parity-sae-train
