@@ -6,8 +6,8 @@
  * values are packed like weights of a gemm; then each block of queries goes
  * over blocks of keys: scores, their running softmax, and the weighted sum of
  * the values, all in scratch memory that fits the second-level cache.  The
- * blocks of keys depend on `tokens` alone.  Scores are base-2 logarithms: the
- * factor log2 e is in the scale of the queries.
+ * blocks of keys depend on their number alone.  Scores are base-2 logarithms:
+ * the factor log2 e is in the scale of the queries.
  */
 #include "kernels/cpu.h"
 
@@ -26,7 +26,7 @@ struct job {
     float scale;
     size_t block_keys;           /* a multiple of nr */
     size_t queries;              /* of a block */
-    size_t blocks;               /* of queries, in a head */
+    size_t blocks;               /* of them, in a head */
     size_t run, runs;            /* blocks of a chunk; chunks of a head */
     size_t key_panels, v_panels; /* of nr keys; of nr columns */
 };
@@ -34,7 +34,7 @@ struct job {
 /* A thread's scratch; the 16-bit ones only for `pairs`. */
 struct room {
     float *keys;                 /* [key_panels][dim][nr] */
-    float *values;               /* [v_panels][tokens][nr] */
+    float *values;               /* [v_panels][keys][nr] */
     float *query;                /* [queries][dim], scaled */
     float *scores;               /* [block_keys / nr][queries][nr] */
     float *prob;                 /* [queries][block_keys] */
@@ -78,13 +78,13 @@ take(struct bump *b, size_t rows, size_t cols, size_t size)
 static void
 lay_out(const struct job *job, struct room *room, struct bump *b)
 {
-    size_t nr = job->c->isa->nr, dim = job->a->dim, tokens = job->a->tokens;
+    size_t nr = job->c->isa->nr, dim = job->a->dim;
     size_t q = job->queries, keys = job->key_panels * nr;
     size_t columns = job->v_panels * nr, full = sizeof(float);
     size_t half = job->pairs ? sizeof(uint16_t) : 0;
 
     room->keys = take(b, keys, dim, full);
-    room->values = take(b, tokens, columns, full);
+    room->values = take(b, job->a->keys, columns, full);
     room->query = take(b, q, dim, full);
     room->scores = take(b, q, job->block_keys, full);
     room->prob = take(b, q, job->block_keys, full);
@@ -93,47 +93,46 @@ lay_out(const struct job *job, struct room *room, struct bump *b)
     room->total = take(b, q, 1, full);
     room->shrink = take(b, q, 1, full);
     room->keys16 = take(b, keys, even(dim), half);
-    room->values16 = take(b, even(tokens), columns, half);
+    room->values16 = take(b, even(job->a->keys), columns, half);
     room->query16 = take(b, q, even(dim), half);
     room->prob16 = take(b, q, job->block_keys, half);
 }
 
 /* Values as the weight [columns, tokens] of the second product. */
 static void
-pack_values(const struct job *job, const struct room *room, const float *v,
-            size_t ld)
+pack_values(const struct job *job, const struct room *room, const float *v)
 {
     const struct bs_isa *isa = job->c->isa;
-    size_t nr = isa->nr, dim = job->a->dim, tokens = job->a->tokens, p;
+    size_t nr = isa->nr, dim = job->a->dim, keys = job->a->keys, p;
 
     for (p = 0; p < job->v_panels; p++) {
         size_t cols = dim - p * nr < nr ? dim - p * nr : nr;
-        float *out = room->values + p * tokens * nr;
+        float *out = room->values + p * keys * nr;
 
         if (cols < nr)
-            memset(out, 0, tokens * nr * sizeof *out);
-        isa->scale(out, nr, v + p * nr, ld, tokens, cols, 1);
+            memset(out, 0, keys * nr * sizeof *out);
+        isa->scale(out, nr, v + p * nr, job->a->ldv, keys, cols, 1);
     }
 }
 
 static void
-pack_head(const struct job *job, const struct room *room, const float *q,
-          size_t ld)
+pack_head(const struct job *job, const struct room *room, const float *k,
+          const float *v)
 {
     const struct bs_dev_attention *a = job->a;
     const struct bs_isa *isa = job->c->isa;
-    size_t width = a->heads * a->dim, nr = isa->nr, p;
+    size_t nr = isa->nr, p;
 
-    isa->pack(room->keys, q + width, ld, a->tokens, a->dim);
-    pack_values(job, room, q + 2 * width, ld);
+    isa->pack(room->keys, k, a->ldk, a->keys, a->dim);
+    pack_values(job, room, v);
     if (!job->pairs)
         return;
     for (p = 0; p < job->key_panels; p++)
         bs_cpu_pack_pairs(room->keys16 + p * even(a->dim) * nr,
                           room->keys + p * a->dim * nr, a->dim, nr);
     for (p = 0; p < job->v_panels; p++)
-        bs_cpu_pack_pairs(room->values16 + p * even(a->tokens) * nr,
-                          room->values + p * a->tokens * nr, a->tokens, nr);
+        bs_cpu_pack_pairs(room->values16 + p * even(a->keys) * nr,
+                          room->values + p * a->keys * nr, a->keys, nr);
 }
 
 /* Rows of f32, `ld` apart, to bf16, an even number a row. */
@@ -152,11 +151,11 @@ narrow_rows(const struct bs_isa *isa, uint16_t *out, const float *in, size_t ld,
 
 static void
 take_queries(const struct job *job, const struct room *room, const float *q,
-             size_t ld, size_t rows)
+             size_t rows)
 {
     size_t dim = job->a->dim, i;
 
-    job->c->isa->scale(room->query, dim, q, ld, rows, dim, job->scale);
+    job->c->isa->scale(room->query, dim, q, job->a->ldq, rows, dim, job->scale);
     if (job->pairs)
         narrow_rows(job->c->isa, room->query16, room->query, dim, rows, dim);
     /* Not -infinity: the difference of two such would be NaN. */
@@ -204,17 +203,33 @@ shrink_sums(const struct job *job, const struct room *room, size_t rows)
         }
 }
 
+/* How many of `keys` keys from `key` on the query sees. */
+static size_t
+seen(const struct job *job, size_t query, size_t key, size_t keys)
+{
+    size_t until = query + 1;
+
+    if (!job->a->causal || until >= key + keys)
+        return keys;
+    return until > key ? until - key : 0;
+}
+
+/* `first` is the number of the first of the queries. */
 static void
-weigh(const struct job *job, const struct room *room, size_t rows, size_t key,
-      size_t keys)
+weigh(const struct job *job, const struct room *room, size_t first, size_t rows,
+      size_t key, size_t keys)
 {
     const struct bs_isa *isa = job->c->isa;
-    size_t nr = isa->nr, tokens = job->a->tokens, p, i;
+    size_t nr = isa->nr, all = job->a->keys, p, i;
 
-    for (i = 0; i < rows; i++)
-        room->shrink[i] = isa->softmax(room->prob + i * job->block_keys,
-                                       room->scores + i * nr, rows * nr, keys,
-                                       &room->max[i], &room->total[i]);
+    for (i = 0; i < rows; i++) {
+        float *prob = room->prob + i * job->block_keys;
+        size_t some = seen(job, first + i, key, keys);
+
+        room->shrink[i] = isa->softmax(prob, room->scores + i * nr, rows * nr,
+                                       some, &room->max[i], &room->total[i]);
+        memset(prob + some, 0, (keys - some) * sizeof *prob);
+    }
     if (key > 0)
         shrink_sums(job, room, rows);
     if (job->pairs)
@@ -224,12 +239,12 @@ weigh(const struct job *job, const struct room *room, size_t rows, size_t key,
 
         if (job->pairs)
             isa->gemm_bf16(room->prob16, even(keys),
-                           room->values16 + (p * even(tokens) + key) * nr,
+                           room->values16 + (p * even(all) + key) * nr,
                            even(keys), out, rows, false);
         else
             isa->gemm(room->prob, job->block_keys,
-                      room->values + (p * tokens + key) * nr, keys, out, rows,
-                      false, room->values + ((p + 1) * tokens + key) * nr);
+                      room->values + (p * all + key) * nr, keys, out, rows,
+                      false, room->values + ((p + 1) * all + key) * nr);
     }
 }
 
@@ -238,7 +253,7 @@ give_rows(const struct job *job, const struct room *room, float *out,
           size_t rows)
 {
     size_t nr = job->c->isa->nr, dim = job->a->dim;
-    size_t ld = job->a->heads * dim, i, p;
+    size_t ld = job->a->ldo, i, p;
 
     for (i = 0; i < rows; i++)
         for (p = 0; p < job->v_panels; p++)
@@ -252,33 +267,38 @@ attention_chunk(void *arg, size_t chunk, unsigned thread)
 {
     const struct job *job = arg;
     const struct bs_dev_attention *a = job->a;
-    size_t head = chunk / job->runs % a->heads;
-    size_t image = chunk / job->runs / a->heads;
-    size_t width = a->heads * a->dim, block, key;
+    size_t image = chunk / job->runs / a->heads, block, key;
+    size_t column = chunk / job->runs % a->heads * a->dim;
     size_t last = (chunk % job->runs + 1) * job->run;
-    const float *q = a->qkv + image * a->tokens * 3 * width + head * a->dim;
-    float *out = a->out + image * a->tokens * width + head * a->dim;
+    const float *q = a->q + image * a->queries * a->ldq + column;
+    const float *k = a->k + image * a->keys * a->ldk + column;
+    const float *v = a->v + image * a->keys * a->ldv + column;
+    float *out = a->out + image * a->queries * a->ldo + column;
     struct bump bump = {job->c->scratch[thread], 0, false};
     struct room room;
 
     lay_out(job, &room, &bump);
-    pack_head(job, &room, q, 3 * width);
+    pack_head(job, &room, k, v);
     if (last > job->blocks)
         last = job->blocks;
     for (block = chunk % job->runs * job->run; block < last; block++) {
-        size_t first = block * job->queries;
-        size_t rows =
-            a->tokens - first < job->queries ? a->tokens - first : job->queries;
+        size_t first = block * job->queries, end = first + job->queries;
+        size_t all = a->keys;
 
-        take_queries(job, &room, q + first * 3 * width, 3 * width, rows);
-        for (key = 0; key < a->tokens; key += job->block_keys) {
-            size_t left = a->tokens - key;
-            size_t keys = left < job->block_keys ? left : job->block_keys;
+        if (end > a->queries)
+            end = a->queries;
+        if (a->causal)
+            all = end;
+        take_queries(job, &room, q + first * a->ldq, end - first);
+        for (key = 0; key < all; key += job->block_keys) {
+            size_t keys = all - key;
 
-            score(job, &room, rows, key, keys);
-            weigh(job, &room, rows, key, keys);
+            if (keys > job->block_keys)
+                keys = job->block_keys;
+            score(job, &room, end - first, key, keys);
+            weigh(job, &room, first, end - first, key, keys);
         }
-        give_rows(job, &room, out + first * width, rows);
+        give_rows(job, &room, out + first * a->ldo, end - first);
     }
 }
 
@@ -290,19 +310,19 @@ plan(struct job *job)
     const struct bs_dev_attention *a = job->a;
     size_t mr = job->c->isa->mr, nr = job->c->isa->nr;
     size_t heads = a->batch * a->heads, threads = job->c->threads;
-    size_t blocks = divide_up(a->tokens, BLOCK_KEYS);
+    size_t blocks = divide_up(a->keys, BLOCK_KEYS);
 
-    job->block_keys = BS_ROUND_UP(divide_up(a->tokens, blocks), nr);
+    job->block_keys = BS_ROUND_UP(divide_up(a->keys, blocks), nr);
     job->queries = TILES * mr;
-    if (job->queries > a->tokens)
-        job->queries = a->tokens;
-    job->blocks = divide_up(a->tokens, job->queries);
+    if (job->queries > a->queries)
+        job->queries = a->queries;
+    job->blocks = divide_up(a->queries, job->queries);
     job->runs = threads == 1 || heads >= 4 * threads
                     ? 1
                     : divide_up(4 * threads, heads);
     job->run = divide_up(job->blocks, job->runs);
     job->runs = divide_up(job->blocks, job->run);
-    job->key_panels = divide_up(a->tokens, nr);
+    job->key_panels = divide_up(a->keys, nr);
     job->v_panels = divide_up(a->dim, nr);
 }
 

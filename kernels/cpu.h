@@ -49,7 +49,8 @@ void bs_cpu_weight_free(struct bs_dev *d, struct bs_weight *w);
 int bs_cpu_gemm(struct bs_dev *d, const struct bs_dev_gemm *a);
 int bs_cpu_attention(struct bs_dev *d, const struct bs_dev_attention *a);
 int bs_cpu_layer_norm(struct bs_dev *d, const struct bs_dev_layer_norm *a);
-int bs_cpu_swiglu(struct bs_dev *d, const struct bs_dev_swiglu *a);
+int bs_cpu_swiglu(struct bs_dev *d, const struct bs_dev_gate *a);
+int bs_cpu_geglu(struct bs_dev *d, const struct bs_dev_gate *a);
 int bs_cpu_patchify(struct bs_dev *d, const struct bs_dev_patchify *a);
 int bs_cpu_assemble(struct bs_dev *d, const struct bs_dev_assemble *a);
 

@@ -114,6 +114,18 @@ bs_dev_free(struct bs_dev *d, struct bs_mem *m)
     *m = (struct bs_mem){0};
 }
 
+struct bs_mem
+bs_mem_from(const struct bs_mem *m, size_t offset)
+{
+    struct bs_mem part = {0};
+
+    if (offset < m->bytes) {
+        part.p = (char *)m->p + offset;
+        part.bytes = m->bytes - offset;
+    }
+    return part;
+}
+
 static int
 check_copy(struct bs_dev *d, const char *op, const struct bs_mem *m,
            size_t offset, size_t bytes)
@@ -206,25 +218,41 @@ bs_dev_gemm(struct bs_dev *d, const struct bs_weight *w, const struct bs_mem *x,
 }
 
 int
-bs_dev_attention(struct bs_dev *d, const struct bs_mem *qkv, struct bs_mem *out,
-                 size_t batch, size_t tokens, size_t heads, size_t dim,
-                 enum bs_math math)
+bs_dev_attention(struct bs_dev *d, const struct bs_attention *a)
 {
-    struct bs_dev_attention a = {qkv->p, out->p, batch, tokens,
-                                 heads,  dim,    math};
-    size_t rows = bytes_of(sizeof(float), batch, tokens, 1), bytes;
+    struct bs_dev_attention op = {a->q.p,   a->k.p,     a->v.p,  a->out.p,
+                                  a->ldq,   a->ldk,     a->ldv,  a->ldo,
+                                  a->batch, a->queries, a->keys, a->heads,
+                                  a->dim,   a->causal,  a->math};
+    size_t width = bytes_of(1, a->heads, a->dim, 1);
+    size_t queries = bytes_of(1, a->batch, a->queries, 1);
+    size_t keys = bytes_of(1, a->batch, a->keys, 1);
     int r;
 
-    bytes = bytes_of(rows, heads, dim, 1);
-    if (bytes == 0)
+    if (queries == 0 || width == 0)
         return 0;
-    if (dim > 256)
+    if (a->dim > 512)
         return bs_err_set(&d->err, BS_EX_SOFTWARE,
-                          "attention: heads of %zu columns, 256 at most", dim);
-    r = check(d, "attention", "qkv", qkv, bytes_of(3, bytes, 1, 1));
+                          "attention: heads of %zu columns, 512 at most",
+                          a->dim);
+    if (keys == 0 || (a->causal && a->queries != a->keys))
+        return bs_err_set(&d->err, BS_EX_SOFTWARE,
+                          "attention: %zu queries of %zu keys", a->queries,
+                          a->keys);
+    if (a->ldq < width || a->ldk < width || a->ldv < width || a->ldo < width)
+        return bs_err_set(&d->err, BS_EX_SOFTWARE, "attention: rows overlap");
+    r = check(d, "attention", "q", &a->q,
+              bytes_of_rows(queries, width, a->ldq));
     if (r == 0)
-        r = check(d, "attention", "out", out, bytes);
-    return r < 0 ? r : d->ops->attention(d, &a);
+        r = check(d, "attention", "k", &a->k,
+                  bytes_of_rows(keys, width, a->ldk));
+    if (r == 0)
+        r = check(d, "attention", "v", &a->v,
+                  bytes_of_rows(keys, width, a->ldv));
+    if (r == 0)
+        r = check(d, "attention", "out", &a->out,
+                  bytes_of_rows(queries, width, a->ldo));
+    return r < 0 ? r : d->ops->attention(d, &op);
 }
 
 int
@@ -249,20 +277,34 @@ bs_dev_layer_norm(struct bs_dev *d, const struct bs_mem *x, struct bs_mem *y,
     return r < 0 ? r : d->ops->layer_norm(d, &a);
 }
 
+static int
+check_gate(struct bs_dev *d, const char *op, const struct bs_mem *x,
+           const struct bs_mem *y, size_t m, size_t k)
+{
+    size_t bytes = bytes_of(sizeof(float), m, k, 1);
+    int r = check(d, op, "x", x, bytes_of(2, bytes, 1, 1));
+
+    return r < 0 ? r : check(d, op, "y", y, bytes);
+}
+
 int
 bs_dev_swiglu(struct bs_dev *d, const struct bs_mem *x, struct bs_mem *y,
               size_t m, size_t k)
 {
-    struct bs_dev_swiglu a = {x->p, y->p, m, k};
-    size_t bytes = bytes_of(sizeof(float), m, k, 1);
-    int r;
+    struct bs_dev_gate a = {x->p, y->p, m, k};
+    int r = check_gate(d, "swiglu", x, y, m, k);
 
-    if (bytes == 0)
-        return 0;
-    r = check(d, "swiglu", "x", x, bytes_of(2, bytes, 1, 1));
-    if (r == 0)
-        r = check(d, "swiglu", "y", y, bytes);
-    return r < 0 ? r : d->ops->swiglu(d, &a);
+    return r < 0 || m == 0 || k == 0 ? r : d->ops->swiglu(d, &a);
+}
+
+int
+bs_dev_geglu(struct bs_dev *d, const struct bs_mem *x, struct bs_mem *y,
+             size_t m, size_t k)
+{
+    struct bs_dev_gate a = {x->p, y->p, m, k};
+    int r = check_gate(d, "geglu", x, y, m, k);
+
+    return r < 0 || m == 0 || k == 0 ? r : d->ops->geglu(d, &a);
 }
 
 int

@@ -8,9 +8,9 @@
  * tests/kernels/k-<op>.c holds every implementation against the plain C one.
  *
  * Memory: `struct bs_mem` names device memory and is lent to the operations;
- * offsets are in bytes.  All matrices are row-major and dense unless a leading
- * dimension is named.  Operations are ordered as they were called; bs_dev_get
- * and bs_dev_sync wait for them.
+ * offsets are in bytes; bs_mem_from names a part of it.  All matrices are
+ * row-major and dense unless a leading dimension is named.  Operations are
+ * ordered as they were called; bs_dev_get and bs_dev_sync wait for them.
  *
  * Results: each row of a result is summed in one fixed order, so it depends
  * neither on the number of rows in the call nor on the number of threads.
@@ -70,6 +70,10 @@ int bs_dev_get(struct bs_dev *d, void *host, const struct bs_mem *m,
                size_t offset, size_t bytes) BS_CHECKED;
 int bs_dev_sync(struct bs_dev *d) BS_CHECKED;
 
+/* What of m lies from `offset` bytes on; nothing where that is past its end.
+ * Lent like m, never freed. */
+struct bs_mem bs_mem_from(const struct bs_mem *m, size_t offset);
+
 /* ---- gemm: y = epilogue(x w^T + bias) ----------------------------------- */
 
 struct bs_weight; /* a matrix [n, k] packed for this device */
@@ -85,9 +89,11 @@ int bs_dev_weight(struct bs_dev *d, struct bs_weight **out, const void *w,
 void bs_dev_weight_free(struct bs_dev *d, struct bs_weight *w);
 
 enum bs_epilogue {
-    BS_EPI_NONE,    /* y = a */
-    BS_EPI_GELU,    /* y = a * Phi(a), the exact (erf) form */
-    BS_EPI_RESIDUAL /* y = y + scale * a: a layer-scaled residual, in place */
+    BS_EPI_NONE,     /* y = a */
+    BS_EPI_GELU,     /* y = a * Phi(a), the exact (erf) form */
+    BS_EPI_RESIDUAL, /* y = y + scale * a: a layer-scaled residual, in place */
+    BS_EPI_QUICK_GELU, /* y = a * sigmoid(1.702 a) */
+    BS_EPI_SILU        /* y = a * sigmoid(a) */
 };
 
 /*
@@ -96,7 +102,8 @@ enum bs_epilogue {
  * ldy floats apart; x and y must not overlap.  bias and scale: f32 [n], or
  * NULL (no bias; scale 1).  m, n or k of 0 is fine (a is then the bias).
  * Accumulated in f32.  Tolerance: |error| <= 1e-6 (f32) or 8e-3 (bf16) times
- * the sum of the absolute products, plus 1e-6 |a|; GELU adds 4e-7 max(1, |a|).
+ * the sum of the absolute products, plus 1e-6 |a|; GELU, quick GELU and SiLU
+ * add 4e-7 max(1, |a|).
  * NaN and infinity in x or w reach every y that they enter.
  */
 int bs_dev_gemm(struct bs_dev *d, const struct bs_weight *w,
@@ -108,18 +115,27 @@ int bs_dev_gemm(struct bs_dev *d, const struct bs_weight *w,
 /* ---- attention ----------------------------------------------------------- */
 
 /*
- * Self-attention without a mask: for each of `batch` sequences of `tokens`
- * rows and each of `heads` heads of `dim` columns,
+ * For each of `batch` sequences and each of `heads` heads of `dim` columns (512
+ * at most),
  *     out = softmax(q k^T / sqrt(dim)) v.
- * qkv: f32 [batch * tokens, 3 * heads * dim], a row being q, k, v one after
- * another, each by head.  out: f32 [batch * tokens, heads * dim].  Scores and
- * sums are f32; `math` rules the two products.  Tolerance against a float64
- * softmax: 2e-6 (f32) or 1e-2 (bf16) times the largest |v| of the head.  A NaN
- * in a row of q, k or v gives NaN in every output row that depends on it.
+ * q, out: f32 [batch * queries, heads * dim]; k, v: f32 [batch * keys, heads *
+ * dim], keys > 0; their rows are ldq, ldo, ldk and ldv floats apart, so that
+ * they may be columns of one matrix (bs_mem_from names them).  out overlaps
+ * none of the others.  causal: query i sees the keys up to i; queries == keys.
+ *
+ * Scores and sums are f32; `math` rules the two products.  Tolerance against a
+ * float64 softmax: 2e-6 (f32) or 1e-2 (bf16) times the largest |v| of the head.
+ * A NaN in a row of q, k or v gives NaN in every output row that depends on it;
+ * one in v may reach causal rows above its own.
  */
-int bs_dev_attention(struct bs_dev *d, const struct bs_mem *qkv,
-                     struct bs_mem *out, size_t batch, size_t tokens,
-                     size_t heads, size_t dim, enum bs_math math) BS_CHECKED;
+struct bs_attention {
+    struct bs_mem q, k, v, out;
+    size_t ldq, ldk, ldv, ldo;
+    size_t batch, queries, keys, heads, dim;
+    bool causal;
+    enum bs_math math;
+};
+int bs_dev_attention(struct bs_dev *d, const struct bs_attention *a) BS_CHECKED;
 
 /* ---- rows ---------------------------------------------------------------- */
 
@@ -140,6 +156,15 @@ int bs_dev_layer_norm(struct bs_dev *d, const struct bs_mem *x,
  */
 int bs_dev_swiglu(struct bs_dev *d, const struct bs_mem *x, struct bs_mem *y,
                   size_t m, size_t k) BS_CHECKED;
+
+/*
+ * The gate of GEGLU: y[i][j] = x[i][j] * gelu(x[i][k + j]), j < k, the exact
+ * (erf) form: the second half is the gate, as diffusers has it.  x: f32 [m,
+ * 2k]; y: f32 [m, k]; no overlap.  Tolerance 4e-7 |x[i][j]| max(1, |x[i][k +
+ * j]|) + 1e-6 |result|.
+ */
+int bs_dev_geglu(struct bs_dev *d, const struct bs_mem *x, struct bs_mem *y,
+                 size_t m, size_t k) BS_CHECKED;
 
 /* ---- images to tokens -----------------------------------------------------
  */

@@ -26,9 +26,11 @@ struct bs_dev_gemm {
 };
 
 struct bs_dev_attention {
-    const float *qkv;
+    const float *q, *k, *v;
     float *out;
-    size_t batch, tokens, heads, dim;
+    size_t ldq, ldk, ldv, ldo;
+    size_t batch, queries, keys, heads, dim;
+    bool causal;
     enum bs_math math;
 };
 
@@ -40,7 +42,8 @@ struct bs_dev_layer_norm {
     float eps;
 };
 
-struct bs_dev_swiglu {
+/* swiglu and geglu */
+struct bs_dev_gate {
     const float *x;
     float *y;
     size_t m, k;
@@ -101,7 +104,8 @@ struct bs_dev_ops {
     int (*gemm)(struct bs_dev *d, const struct bs_dev_gemm *a);
     int (*attention)(struct bs_dev *d, const struct bs_dev_attention *a);
     int (*layer_norm)(struct bs_dev *d, const struct bs_dev_layer_norm *a);
-    int (*swiglu)(struct bs_dev *d, const struct bs_dev_swiglu *a);
+    int (*swiglu)(struct bs_dev *d, const struct bs_dev_gate *a);
+    int (*geglu)(struct bs_dev *d, const struct bs_dev_gate *a);
     int (*patchify)(struct bs_dev *d, const struct bs_dev_patchify *a);
     int (*assemble)(struct bs_dev *d, const struct bs_dev_assemble *a);
     int (*encoder)(struct bs_dev *d, struct bs_encoder **out, const float *w,

@@ -92,6 +92,8 @@ struct bs_isa {
                        const float *beta, float eps);
     /* y = silu(gate) * up. */
     void (*swiglu)(float *y, const float *gate, const float *up, size_t k);
+    /* y = x * gelu(gate). */
+    void (*geglu)(float *y, const float *x, const float *gate, size_t k);
 };
 
 extern const struct bs_isa bs_isa_portable;

@@ -38,6 +38,7 @@ const struct bs_isa ISA_TABLE(ISA_NAME) = {
     .softmax = softmax,
     .layer_norm = layer_norm,
     .swiglu = swiglu,
+    .geglu = geglu,
 };
 
 #endif

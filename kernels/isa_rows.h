@@ -121,6 +121,13 @@ gelu_of(V a)
     return a * (h + 0.5f);
 }
 
+/* a / (1 + e^(-rate a)) */
+INLINE V
+swish_of(V a, float rate)
+{
+    return a / (1.0f + exp_of(a * -rate));
+}
+
 INLINE void
 epilogue_rows(int kind, const float *bias, const float *scale, const float *c,
               float *y, size_t ldy, size_t rows, size_t cols)
@@ -141,6 +148,10 @@ epilogue_rows(int kind, const float *bias, const float *scale, const float *c,
 
             if (kind == BS_EPI_GELU)
                 a = gelu_of(a);
+            if (kind == BS_EPI_QUICK_GELU)
+                a = swish_of(a, 1.702f);
+            if (kind == BS_EPI_SILU)
+                a = swish_of(a, 1);
             if (kind == BS_EPI_RESIDUAL)
                 a = load_some(to, n, 0) + s * a;
             store_some(to, a, n);
@@ -159,6 +170,10 @@ epilogue(const struct bs_isa_epilogue *epi, size_t col, const float *c,
         epilogue_rows(BS_EPI_GELU, bias, scale, c, y, ldy, rows, cols);
     else if (epi->kind == BS_EPI_RESIDUAL)
         epilogue_rows(BS_EPI_RESIDUAL, bias, scale, c, y, ldy, rows, cols);
+    else if (epi->kind == BS_EPI_QUICK_GELU)
+        epilogue_rows(BS_EPI_QUICK_GELU, bias, scale, c, y, ldy, rows, cols);
+    else if (epi->kind == BS_EPI_SILU)
+        epilogue_rows(BS_EPI_SILU, bias, scale, c, y, ldy, rows, cols);
     else
         epilogue_rows(BS_EPI_NONE, bias, scale, c, y, ldy, rows, cols);
 }
@@ -351,7 +366,20 @@ swiglu(float *y, const float *gate, const float *up, size_t k)
         size_t n = k - i;
         V g = load_some(gate + i, n, 0), u = load_some(up + i, n, 0);
 
-        store_some(y + i, g / (1.0f + exp_of(-g)) * u, n);
+        store_some(y + i, swish_of(g, 1) * u, n);
+    }
+}
+
+static void
+geglu(float *y, const float *x, const float *gate, size_t k)
+{
+    size_t i;
+
+    for (i = 0; i < k; i += VW) {
+        size_t n = k - i;
+        V a = load_some(x + i, n, 0), g = load_some(gate + i, n, 0);
+
+        store_some(y + i, a * gelu_of(g), n);
     }
 }
 

@@ -21,7 +21,7 @@ chunks_of(size_t m)
     return m / CHUNK_ROWS + (m % CHUNK_ROWS != 0);
 }
 
-/* ---- layer norm, swiglu ----------------------------------------------------
+/* ---- layer norm, gates ----------------------------------------------------
  */
 
 struct layer_norm_job {
@@ -52,33 +52,43 @@ bs_cpu_layer_norm(struct bs_dev *d, const struct bs_dev_layer_norm *a)
     return 0;
 }
 
-struct swiglu_job {
-    const struct bs_isa *isa;
-    const struct bs_dev_swiglu *a;
+struct gate_job {
+    const struct bs_dev_gate *a;
+    void (*gate)(float *y, const float *first, const float *second, size_t k);
 };
 
 static void
-swiglu_chunk(void *arg, size_t chunk, unsigned thread)
+gate_chunk(void *arg, size_t chunk, unsigned thread)
 {
-    const struct swiglu_job *job = arg;
-    const struct bs_dev_swiglu *a = job->a;
+    const struct gate_job *job = arg;
+    const struct bs_dev_gate *a = job->a;
     size_t i, end;
 
     (void)thread;
     for (chunk_rows(chunk, a->m, &i, &end); i < end; i++) {
         const float *row = a->x + i * 2 * a->k;
 
-        job->isa->swiglu(a->y + i * a->k, row, row + a->k, a->k);
+        job->gate(a->y + i * a->k, row, row + a->k, a->k);
     }
 }
 
 int
-bs_cpu_swiglu(struct bs_dev *d, const struct bs_dev_swiglu *a)
+bs_cpu_swiglu(struct bs_dev *d, const struct bs_dev_gate *a)
 {
     struct bs_cpu *c = (struct bs_cpu *)d;
-    struct swiglu_job job = {c->isa, a};
+    struct gate_job job = {a, c->isa->swiglu};
 
-    bs_pool_run(c->pool, chunks_of(a->m), swiglu_chunk, &job);
+    bs_pool_run(c->pool, chunks_of(a->m), gate_chunk, &job);
+    return 0;
+}
+
+int
+bs_cpu_geglu(struct bs_dev *d, const struct bs_dev_gate *a)
+{
+    struct bs_cpu *c = (struct bs_cpu *)d;
+    struct gate_job job = {a, c->isa->geglu};
+
+    bs_pool_run(c->pool, chunks_of(a->m), gate_chunk, &job);
     return 0;
 }
 

@@ -202,14 +202,29 @@ attention(struct bs_dinov2 *m, const struct bs_dinov2_layer *l, size_t count)
 {
     const struct bs_dinov2_config *c = &m->config;
     size_t tokens = bs_dinov2_tokens(m), rows = count * tokens, k = c->hidden;
+    const struct bs_attention a = {
+        .q = m->wide,
+        .k = bs_mem_from(&m->wide, k * sizeof(float)),
+        .v = bs_mem_from(&m->wide, 2 * k * sizeof(float)),
+        .out = m->y,
+        .ldq = 3 * k,
+        .ldk = 3 * k,
+        .ldv = 3 * k,
+        .ldo = k,
+        .batch = count,
+        .queries = tokens,
+        .keys = tokens,
+        .heads = c->heads,
+        .dim = k / c->heads,
+        .math = m->math,
+    };
     int r = norm(m, &l->norm1, rows);
 
     if (r == 0)
         r = linear(m, &l->qkv, &m->y, k, &m->wide, 3 * k, rows, BS_EPI_NONE,
                    NULL);
     if (r == 0)
-        r = bs_dev_attention(m->dev, &m->wide, &m->y, count, tokens, c->heads,
-                             k / c->heads, m->math);
+        r = bs_dev_attention(m->dev, &a);
     if (r == 0)
         r = linear(m, &l->proj, &m->y, k, &m->x, k, rows, BS_EPI_RESIDUAL,
                    &l->scale1);

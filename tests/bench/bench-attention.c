@@ -16,12 +16,26 @@ struct problem {
 static void
 run_ours(struct problem *p, enum bs_math math)
 {
-    size_t n = p->tokens * p->heads * p->dim;
-    struct bs_mem qkv = mem_of(p->qkv, 3 * n), out = mem_of(p->out, n);
+    size_t width = p->heads * p->dim, n = p->tokens * width;
+    struct bs_mem qkv = mem_of(p->qkv, 3 * n);
+    const struct bs_attention a = {
+        .q = qkv,
+        .k = bs_mem_from(&qkv, width * sizeof(float)),
+        .v = bs_mem_from(&qkv, 2 * width * sizeof(float)),
+        .out = mem_of(p->out, n),
+        .ldq = 3 * width,
+        .ldk = 3 * width,
+        .ldv = 3 * width,
+        .ldo = width,
+        .batch = 1,
+        .queries = p->tokens,
+        .keys = p->tokens,
+        .heads = p->heads,
+        .dim = p->dim,
+        .math = math,
+    };
 
-    must(bs_dev_attention(p->dev, &qkv, &out, 1, p->tokens, p->heads, p->dim,
-                          math) == 0,
-         "bs attention");
+    must(bs_dev_attention(p->dev, &a) == 0, "bs attention");
 }
 
 static void

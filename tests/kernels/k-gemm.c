@@ -77,6 +77,20 @@ call_run(struct call *c, struct bs_dev *d, const struct setup *u)
     return r;
 }
 
+static bool
+is_activation(enum bs_epilogue e)
+{
+    return e == BS_EPI_GELU || e == BS_EPI_QUICK_GELU || e == BS_EPI_SILU;
+}
+
+static double
+activation(enum bs_epilogue e, double a)
+{
+    if (e == BS_EPI_GELU)
+        return a * 0.5 * (1 + erf(a * sqrt(0.5)));
+    return a / (1 + exp(e == BS_EPI_SILU ? -a : -1.702 * a));
+}
+
 /* y[i][j] as dev.h defines it, and how far off it may be. */
 static double
 expected(const struct call *c, const struct setup *u, double relative, size_t i,
@@ -97,9 +111,9 @@ expected(const struct call *c, const struct setup *u, double relative, size_t i,
     *tolerance = relative * sum + 1e-6 * fabs(a);
     if (u->epilogue == BS_EPI_NONE)
         return a;
-    if (u->epilogue == BS_EPI_GELU) {
+    if (is_activation(u->epilogue)) {
         *tolerance = *tolerance * 1.2 + 4e-7 * fmax(1, fabs(a));
-        return a * 0.5 * (1 + erf(a * sqrt(0.5)));
+        return activation(u->epilogue, a);
     }
     if (u->scale) {
         a *= (double)c->scale.at[j];
@@ -204,7 +218,7 @@ test_setups(const struct bs_isa *isa, struct bs_dev *d)
 
     for (t = 0; t < BS_LEN(types); t++)
         for (s = 0; s < BS_LEN(shapes); s++)
-            for (bits = 0; bits < 24; bits++) {
+            for (bits = 0; bits < 40; bits++) {
                 struct setup u = {
                     types[t], bits & 1 ? BS_MATH_BF16 : BS_MATH_F32,
                     (enum bs_epilogue)(bits / 8), bits & 2, bits & 4};
@@ -214,12 +228,12 @@ test_setups(const struct bs_isa *isa, struct bs_dev *d)
     ok(good, "%s: every type, epilogue, bias and scale", isa->name);
 }
 
-/* GELU over its whole range, through a weight of one. */
+/* An activation over its whole range, through a weight of one. */
 static void
-test_gelu(const struct bs_isa *isa, struct bs_dev *d)
+test_activation(const struct bs_isa *isa, struct bs_dev *d, enum bs_epilogue e,
+                const char *name)
 {
-    const struct setup u = {BS_DTYPE_F32, BS_MATH_F32, BS_EPI_GELU, false,
-                            false};
+    const struct setup u = {BS_DTYPE_F32, BS_MATH_F32, e, false, false};
     const struct shape s = {40001, 1, 1};
     struct call c;
     size_t i;
@@ -229,17 +243,17 @@ test_gelu(const struct bs_isa *isa, struct bs_dev *d)
     c.w.at[0] = 1;
     for (i = 0; i < s.m; i++)
         c.x.at[i * c.ldx] = ((float)i - 20000) / 2000;
-    if (!ok(call_run(&c, d, &u) == 0, "%s: gelu", isa->name))
+    if (!ok(call_run(&c, d, &u) == 0, "%s: %s", isa->name, name))
         return;
     for (i = 0; i < s.m; i++) {
         double a = (double)c.x.at[i * c.ldx];
-        double want = a * 0.5 * (1 + erf(a * sqrt(0.5)));
+        double want = activation(e, a);
         double off = fabs((double)c.y.at[i * c.ldy] - want) / fmax(1, fabs(a));
 
         if (!(off <= worst))
             worst = off;
     }
-    ok(worst <= 4e-7, "%s: gelu on -10..10, off by %.2g", isa->name, worst);
+    ok(worst <= 4e-7, "%s: %s on -10..10, off by %.2g", isa->name, name, worst);
     ok(call_release(&c), "%s: sentinels", isa->name);
 }
 
@@ -400,7 +414,9 @@ main(void)
         test_shapes(&isa[i], d, BS_MATH_F32);
         test_shapes(&isa[i], d, BS_MATH_BF16);
         test_setups(&isa[i], d);
-        test_gelu(&isa[i], d);
+        test_activation(&isa[i], d, BS_EPI_GELU, "gelu");
+        test_activation(&isa[i], d, BS_EPI_QUICK_GELU, "quick gelu");
+        test_activation(&isa[i], d, BS_EPI_SILU, "silu");
         test_specials(&isa[i], d, BS_MATH_F32);
         test_specials(&isa[i], d, BS_MATH_BF16);
         test_tiny(&isa[i], d);

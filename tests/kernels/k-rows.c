@@ -1,6 +1,6 @@
 /*
- * k-rows.c - layer norm, SwiGLU, and the way from images to tokens, on every
- * instruction set against plain loops in double.
+ * k-rows.c - layer norm, SwiGLU, GEGLU, and the way from images to tokens, on
+ * every instruction set against plain loops in double.
  */
 #include "tests/kernels/compare.h"
 
@@ -161,6 +161,55 @@ test_swiglu_nan(const struct bs_isa *isa, struct bs_dev *d)
        "%s: NaN first and last, infinity", isa->name);
 }
 
+/* ---- geglu -----------------------------------------------------------------
+ */
+
+static int
+geglu_case(struct bs_dev *d, size_t m, size_t k, float scale)
+{
+    struct floats x = floats_of(m * 2 * k, scale, 1);
+    struct floats y = floats_of(m * k, 1, 2);
+    size_t i, j;
+    int good = bs_dev_geglu(d, &x.mem, &y.mem, m, k) == 0;
+
+    for (i = 0; i < m; i++)
+        for (j = 0; j < k && good; j++) {
+            double a = (double)x.at[i * 2 * k + j];
+            double g = (double)x.at[i * 2 * k + k + j];
+            double want = a * g * 0.5 * (1 + erf(g * sqrt(0.5)));
+            double got = (double)y.at[i * k + j];
+
+            good = near(got, want,
+                        4e-7 * fabs(a) * fmax(1, fabs(g)) + 1e-6 * fabs(want));
+            if (!good)
+                printf("# geglu of %.9g, %.9g: %.9g, wanted %.9g\n", a, g, got,
+                       want);
+        }
+    return floats_free(&x) & floats_free(&y) & good;
+}
+
+static void
+test_geglu(const struct bs_isa *isa, struct bs_dev *d)
+{
+    struct floats x = floats_of(42, 1, 1), y = floats_of(21, 1, 2);
+    size_t i, j;
+    int good = 1;
+
+    for (i = 0; i < BS_LEN(row_counts); i++)
+        for (j = 0; j < BS_LEN(lengths); j++)
+            good &= geglu_case(d, row_counts[i], lengths[j], 4);
+    ok(good, "%s: geglu of every length", isa->name);
+    ok(geglu_case(d, 3, 4000, 8) && geglu_case(d, 3, 1000, 1000) &&
+           geglu_case(d, 3, 1000, 1e-20f),
+       "%s: geglu of large and tiny values", isa->name);
+    x.at[0] = NAN;
+    x.at[21 + 20] = NAN;
+    good = bs_dev_geglu(d, &x.mem, &y.mem, 1, 21) == 0;
+    for (i = 0; i < 21; i++)
+        good &= !isnan(y.at[i]) == (i != 0 && i != 20);
+    ok(floats_free(&x) & floats_free(&y) & good, "%s: geglu of NaN", isa->name);
+}
+
 /* ---- images to tokens ------------------------------------------------------
  */
 
@@ -284,6 +333,7 @@ main(void)
         test_layer_norm_nan(&isa[i], d);
         test_swiglu(&isa[i], d);
         test_swiglu_nan(&isa[i], d);
+        test_geglu(&isa[i], d);
         bs_dev_close(d);
         test_invariance(&isa[i]);
     }
