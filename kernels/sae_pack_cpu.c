@@ -103,7 +103,6 @@ struct source {
     const float *w, *bias, *gain, *shift;
     size_t width;
     const uint32_t *rows; /* NULL: 0.. */
-    enum bs_math math;
 };
 
 struct pack_job {
@@ -123,14 +122,10 @@ bring_row(struct cpu_encoder *e, const struct source *from, size_t j)
     float bias = from->bias != NULL ? from->bias[row] : 0;
 
     for (c = 0; c < from->width; c++)
-        to[c] = from->math == BS_MATH_BF16
-                    ? bs_f32_from_bf16(bs_bf16_from_f32(w[c]))
-                    : w[c];
+        to[c] = gain * w[c];
     e->bias[j] = from->gain != NULL ? 0 : bias;
     if (from->gain == NULL)
         return;
-    for (c = 0; c < from->width; c++)
-        to[c] *= gain;
     to[c++] = gain * bias;
     to[c++] = gain;
     to[c] = from->shift[row];
@@ -322,7 +317,6 @@ bs_cpu_encoder_fill(struct bs_dev *d, struct bs_encoder *enc,
         .shift = rows->shift != NULL ? rows->shift->p : NULL,
         .width = rows->width,
         .rows = rows->rows,
-        .math = rows->math,
     };
     struct cpu_encoder *e = (struct cpu_encoder *)enc;
 

@@ -148,17 +148,67 @@ bs_dev_squares(struct bs_dev *d, const struct bs_mem *x, size_t n,
 
 int
 bs_dev_row_sum(struct bs_dev *d, const struct bs_mem *x, size_t rows,
-               size_t cols, const float *coef, double scale, struct bs_mem *out)
+               size_t cols, const float *coef, double *out)
 {
     int r = no_train(d);
 
     if (r == 0)
         r = check(d, "row sum", "x", x, bytes_of(rows, cols));
+    return r < 0 ? r : d->ops->train->row_sum(d, x->p, rows, cols, coef, out);
+}
+
+int
+bs_dev_gram(struct bs_dev *d, const struct bs_mem *x, size_t rows, size_t cols,
+            const float *coef, const float *mean, double *out)
+{
+    int r = no_train(d);
+
     if (r == 0)
-        r = check(d, "row sum", "out", out, bytes_of(1, cols));
+        r = check(d, "gram", "x", x, bytes_of(rows, cols));
     return r < 0 ? r
-                 : d->ops->train->row_sum(d, x->p, rows, cols, coef, scale,
-                                          out->p);
+                 : d->ops->train->gram(d, x->p, rows, cols, coef, mean, out);
+}
+
+/* How many rows a table must have. */
+static size_t
+rows_of(const uint32_t *row, size_t n)
+{
+    size_t rows = row != NULL ? 0 : n, i;
+
+    for (i = 0; row != NULL && i < n; i++)
+        rows = rows > row[i] ? rows : (size_t)row[i] + 1;
+    return rows;
+}
+
+int
+bs_dev_gather(struct bs_dev *d, const struct bs_mem *table, size_t cols,
+              const uint32_t *row, size_t n, struct bs_mem *out)
+{
+    int r = no_train(d);
+
+    if (r == 0)
+        r = check(d, "gather", "table", table, bytes_of(rows_of(row, n), cols));
+    if (r == 0)
+        r = check(d, "gather", "out", out, bytes_of(n, cols));
+    return r < 0 ? r
+                 : d->ops->train->copy_rows(d, table->p, row, out->p, NULL, n,
+                                            cols, 1);
+}
+
+int
+bs_dev_scatter(struct bs_dev *d, const struct bs_mem *from, float scale,
+               size_t cols, const uint32_t *row, size_t n, struct bs_mem *table)
+{
+    int r = no_train(d);
+
+    if (r == 0)
+        r = check(d, "scatter", "from", from, bytes_of(n, cols));
+    if (r == 0)
+        r = check(d, "scatter", "table", table,
+                  bytes_of(rows_of(row, n), cols));
+    return r < 0 ? r
+                 : d->ops->train->copy_rows(d, from->p, NULL, table->p, row, n,
+                                            cols, scale);
 }
 
 /* ---- codes by atom ---------------------------------------------------------
@@ -231,17 +281,32 @@ bs_dev_tangent(struct bs_dev *d, struct bs_mem *grad,
                const struct bs_mem *table, const uint32_t *row, size_t n,
                size_t width)
 {
-    size_t rows = 0, i;
     int r = no_train(d);
 
-    for (i = 0; i < n; i++)
-        rows = rows > row[i] ? rows : (size_t)row[i] + 1;
     if (r == 0)
         r = check(d, "tangent", "grad", grad, bytes_of(n, width));
     if (r == 0)
-        r = check(d, "tangent", "table", table, bytes_of(rows, width));
+        r = check(d, "tangent", "table", table,
+                  bytes_of(rows_of(row, n), width));
     return r < 0 ? r
                  : d->ops->train->tangent(d, grad->p, table->p, row, n, width);
+}
+
+int
+bs_dev_norm_gradient(struct bs_dev *d, struct bs_mem *grad,
+                     const struct bs_norm_gradient *a)
+{
+    size_t slots = 0, j;
+    int r = no_train(d);
+
+    for (j = 0; j < a->concepts; j++)
+        if (a->slot[j] != BS_CODE_NONE && a->slot[j] >= slots)
+            slots = (size_t)a->slot[j] + 1;
+    if (r == 0)
+        r = check(d, "norm", "grad", grad, bytes_of(a->concepts, a->width));
+    if (r == 0 && slots > 0)
+        r = check(d, "norm", "sparse", a->sparse, bytes_of(slots, a->width));
+    return r < 0 ? r : d->ops->train->norm_gradient(d, grad->p, a);
 }
 
 /* ---- AdamW -----------------------------------------------------------------

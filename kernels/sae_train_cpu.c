@@ -1,6 +1,6 @@
 /*
- * sae_train_cpu.c - tokens on their way through a training step, and sums over
- * arrays.  Chunks have one size, so sums have one order.
+ * sae_train_cpu.c - tokens on their way through a training step, and the table
+ * of operations.  Chunks have one size, so sums have one order.
  */
 #include "kernels/sae_cpu.h"
 #include "kernels/sae_train_own.h"
@@ -176,47 +176,6 @@ cpu_residual(struct bs_dev *d, const float *x, float *y, size_t n,
     return 0;
 }
 
-#define SUM_COLS 32
-
-struct row_sum_job {
-    const float *x, *coef;
-    size_t rows, cols;
-    double scale;
-    float *out;
-};
-
-static void
-row_sum_chunk(void *arg, size_t chunk, unsigned thread)
-{
-    const struct row_sum_job *job = arg;
-    size_t first = chunk * SUM_COLS, r, c;
-    size_t n = job->cols - first < SUM_COLS ? job->cols - first : SUM_COLS;
-    double sum[SUM_COLS] = {0};
-
-    (void)thread;
-    for (r = 0; r < job->rows; r++) {
-        const float *x = job->x + r * job->cols + first;
-        double coef = job->coef != NULL ? (double)job->coef[r] : 1;
-
-        for (c = 0; c < n; c++)
-            sum[c] += coef * (double)x[c];
-    }
-    for (c = 0; c < n; c++)
-        job->out[first + c] = (float)(job->scale * sum[c]);
-}
-
-static int
-cpu_row_sum(struct bs_dev *d, const float *x, size_t rows, size_t cols,
-            const float *coef, double scale, float *out)
-{
-    struct bs_cpu *c = (struct bs_cpu *)d;
-    struct row_sum_job job = {x, coef, rows, cols, scale, out};
-
-    bs_pool_run(c->pool, cols / SUM_COLS + (cols % SUM_COLS != 0),
-                row_sum_chunk, &job);
-    return 0;
-}
-
 /* ---- table -----------------------------------------------------------------
  */
 
@@ -233,12 +192,15 @@ const struct bs_train_ops bs_cpu_train_ops = {
     .encoder_fill = bs_cpu_encoder_fill,
     .tokens = cpu_tokens,
     .residual = cpu_residual,
-    .row_sum = cpu_row_sum,
+    .row_sum = bs_cpu_row_sum,
+    .gram = bs_cpu_gram,
+    .copy_rows = bs_cpu_copy_rows,
     .group = bs_cpu_group,
     .groups_free = bs_cpu_groups_free,
     .group_dots = bs_cpu_group_dots,
     .group_sum = bs_cpu_group_sum,
     .tangent = bs_cpu_tangent,
+    .norm_gradient = bs_cpu_norm_gradient,
     .adam = bs_cpu_adam,
     .project = bs_cpu_project,
 };

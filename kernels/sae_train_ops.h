@@ -30,15 +30,13 @@ int bs_dev_encoder_reserve(struct bs_dev *d, struct bs_encoder **out, size_t n,
  * What a reserved encoder is filled with: rows of w f32 [K, width] and bias f32
  * [K] (NULL: none), of which `rows` (host memory, [n]; NULL: 0..n-1) are taken.
  * With gain and shift, f32 [K], an encoder's row is (gain w, gain bias, gain,
- * shift), k = width + 3, and it has no bias: see sae_encoder.h.  math bf16: w
- * is rounded to bf16 first.
+ * shift), k = width + 3, and it has no bias: see sae_encoder.h.
  */
 struct bs_encoder_rows {
     const struct bs_mem *w, *bias, *gain, *shift;
     size_t width;
     const uint32_t *rows;
     size_t n;
-    enum bs_math math;
 };
 
 /* -BS_EX_DATA names the first row, of w, with a value that is not finite. */
@@ -66,13 +64,29 @@ int bs_dev_residual(struct bs_dev *d, const struct bs_mem *x, struct bs_mem *y,
 int bs_dev_squares(struct bs_dev *d, const struct bs_mem *x, size_t n,
                    double *squares) BS_CHECKED;
 
-/*
- * out[c] = scale * sum of coef[r] x[r][c], rows r in order.  coef: host memory,
- * f32 [rows], NULL: all 1.  out: f32 [cols].  Sums are in double.  DEFINED.
- */
+/* out[c] = sum of coef[r] x[r][c], rows r in order.  coef: host memory, f32
+ * [rows], NULL: all 1.  out: host memory, [cols], in double.  DEFINED. */
 int bs_dev_row_sum(struct bs_dev *d, const struct bs_mem *x, size_t rows,
-                   size_t cols, const float *coef, double scale,
-                   struct bs_mem *out) BS_CHECKED;
+                   size_t cols, const float *coef, double *out) BS_CHECKED;
+
+/*
+ * out = sum over rows r of coef[r] (x[r] - mean) (x[r] - mean)^T.  coef, f32
+ * [rows], and mean, f32 [cols], in host memory, NULL: all 1, all 0.  out: host
+ * memory, [cols, cols], in double.  Products are summed in f32, 128 rows at a
+ * time, these in double: |error| <= 2e-6 of the sum of absolute products.
+ */
+int bs_dev_gram(struct bs_dev *d, const struct bs_mem *x, size_t rows,
+                size_t cols, const float *coef, const float *mean,
+                double *out) BS_CHECKED;
+
+/* out[i] = table[row[i]], and table[row[i]] = scale * from[i], for n rows of
+ * `cols` floats; row: host memory, NULL: 0..n-1.  Rows that are written to must
+ * differ.  DEFINED. */
+int bs_dev_gather(struct bs_dev *d, const struct bs_mem *table, size_t cols,
+                  const uint32_t *row, size_t n, struct bs_mem *out) BS_CHECKED;
+int bs_dev_scatter(struct bs_dev *d, const struct bs_mem *from, float scale,
+                   size_t cols, const uint32_t *row, size_t n,
+                   struct bs_mem *table) BS_CHECKED;
 
 /* ---- codes by atom ---------------------------------------------------------
  */
@@ -120,6 +134,26 @@ int bs_dev_group_sum(struct bs_dev *d, const struct bs_groups *g,
 int bs_dev_tangent(struct bs_dev *d, struct bs_mem *grad,
                    const struct bs_mem *table, const uint32_t *row, size_t n,
                    size_t width) BS_CHECKED;
+
+/*
+ * Gradients of an encoder under a layer norm, in place, from what is dense of
+ * them, a sum over all concepts and tokens: for rows j of grad f32 [K, width],
+ *
+ *     grad[j] = part - (grad[j] + bias[j] along + rest)
+ *
+ * where part is sparse[slot[j]], or, without a slot, weight[j] common.  All
+ * but grad and sparse in host memory; bias and weight f32 [K], NULL: 0; the
+ * others f32 [width].  DEFINED.
+ */
+struct bs_norm_gradient {
+    size_t concepts, width;
+    const float *bias, *along, *rest;
+    const uint32_t *slot;
+    const struct bs_mem *sparse;
+    const float *weight, *common;
+};
+int bs_dev_norm_gradient(struct bs_dev *d, struct bs_mem *grad,
+                         const struct bs_norm_gradient *a) BS_CHECKED;
 
 /* ---- AdamW -----------------------------------------------------------------
  */

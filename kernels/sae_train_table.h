@@ -21,7 +21,14 @@ struct bs_train_ops {
     int (*residual)(struct bs_dev *d, const float *x, float *y, size_t n,
                     double *squares);
     int (*row_sum)(struct bs_dev *d, const float *x, size_t rows, size_t cols,
-                   const float *coef, double scale, float *out);
+                   const float *coef, double *out);
+    int (*gram)(struct bs_dev *d, const float *x, size_t rows, size_t cols,
+                const float *coef, const float *mean, double *out);
+    /* One of the two names rows; the other's are 0..n-1. */
+    int (*copy_rows)(struct bs_dev *d, const float *from,
+                     const uint32_t *from_row, float *to,
+                     const uint32_t *to_row, size_t n, size_t cols,
+                     float scale);
     int (*group)(struct bs_dev *d, struct bs_groups **g,
                  const struct bs_code_rows *codes, size_t concepts);
     void (*groups_free)(struct bs_dev *d, struct bs_groups *g);
@@ -33,6 +40,8 @@ struct bs_train_ops {
                      float scale, float *out, float *total);
     int (*tangent)(struct bs_dev *d, float *grad, const float *table,
                    const uint32_t *row, size_t n, size_t width);
+    int (*norm_gradient)(struct bs_dev *d, float *grad,
+                         const struct bs_norm_gradient *a);
     int (*adam)(struct bs_dev *d, const struct bs_adam *a,
                 const struct bs_adam_rows *p, const struct bs_adam_grad *g);
     int (*project)(struct bs_dev *d, enum bs_project project, float radius,

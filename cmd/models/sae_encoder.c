@@ -3,11 +3,8 @@
  */
 #include "cmd/models/sae_encoder.h"
 
-#include <math.h>
-
+#include "cmd/models/sae_norm.h"
 #include "common/mem.h"
-
-enum { EXTRA = 3 /* columns that a folded layer norm adds */ };
 
 struct bs_sae_encoder {
     const struct bs_sae *s;
@@ -78,34 +75,6 @@ fill_covariance(const struct bs_sae *s, const double *mean, double *cov,
     return 0;
 }
 
-/*
- * The upper triangular R with R^T R = cov, in its place (Cholesky).  A pivot
- * that is nothing but rounding has a row of zeros: fewer concepts than columns,
- * or a bias that is everywhere the same, leave some.
- */
-static void
-factor(double *cov, size_t n)
-{
-    double least = 0;
-    size_t i, j, k;
-
-    for (i = 0; i < n; i++)
-        least = fmax(least, cov[i * n + i]);
-    least *= 1e-14 * (double)n;
-    for (k = 0; k < n; k++) {
-        double pivot = cov[k * n + k], scale;
-
-        scale = pivot > least ? 1.0 / sqrt(pivot) : 0.0;
-        for (j = k; j < n; j++)
-            cov[k * n + j] *= scale;
-        for (i = k + 1; i < n; i++)
-            for (j = i; j < n; j++)
-                cov[i * n + j] -= cov[k * n + i] * cov[k * n + j];
-        for (j = 0; j < k; j++)
-            cov[k * n + j] = 0;
-    }
-}
-
 static int
 prepare_norm(struct bs_sae_encoder *enc, struct bs_err *e)
 {
@@ -122,7 +91,7 @@ prepare_norm(struct bs_sae_encoder *enc, struct bs_err *e)
         r = fill_covariance(enc->s, enc->mean_w, cov, e);
     }
     if (r == 0) {
-        factor(cov, n);
+        bs_norm_root(cov, n, 1e-14 * (double)n);
         for (i = 0; i < n * n; i++)
             root[i] = (float)cov[i];
         if (bs_dev_weight(enc->dev, &enc->root, root, BS_DTYPE_F32, n, n,
@@ -140,7 +109,7 @@ prepare_norm(struct bs_sae_encoder *enc, struct bs_err *e)
 static float *
 fold(const struct bs_sae *s)
 {
-    size_t n = s->width + EXTRA, j, c;
+    size_t n = s->width + BS_NORM_EXTRA, j, c;
     float *w = bs_alloc_array(s->concepts, n * sizeof *w);
 
     for (j = 0; w != NULL && j < s->concepts; j++) {
@@ -159,24 +128,12 @@ fold(const struct bs_sae *s)
 static void
 normalise(const struct bs_sae_encoder *enc, size_t m)
 {
-    size_t n = enc->s->width + 1, i, c;
+    size_t n = enc->s->width + 1, i;
 
-    for (i = 0; i < m; i++) {
-        const float *in = enc->one + i * n;
-        const float *product = enc->product + i * n;
-        float *x = enc->rows + i * enc->columns;
-        double mean = 0, variance = 0, scale;
-
-        for (c = 0; c < n; c++) {
-            mean += enc->mean_w[c] * (double)in[c];
-            variance += (double)product[c] * (double)product[c];
-        }
-        scale = 1.0 / sqrt(variance + (double)enc->s->ln_eps);
-        for (c = 0; c < n; c++)
-            x[c] = (float)((double)in[c] * scale);
-        x[c++] = (float)(-mean * scale);
-        x[c] = 1.0f;
-    }
+    for (i = 0; i < m; i++)
+        bs_norm_token(enc->mean_w, enc->one + i * n, enc->product + i * n,
+                      enc->s->width, (double)enc->s->ln_eps,
+                      enc->rows + i * enc->columns, NULL, NULL);
 }
 
 /* ---- running --------------------------------------------------------------
@@ -369,7 +326,7 @@ pack(struct bs_sae_encoder *enc, struct bs_err *e)
 
     enc->columns = s->width;
     if (s->ln_g != NULL) {
-        enc->columns += EXTRA;
+        enc->columns += BS_NORM_EXTRA;
         folded = fold(s);
         if (folded == NULL)
             return bs_err_memory(e, "encoder", s->concepts * enc->columns);

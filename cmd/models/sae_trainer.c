@@ -4,9 +4,10 @@
  */
 #include "cmd/models/sae_trainer_own.h"
 
+#include "cmd/models/sae_norm.h"
 #include "common/mem.h"
 
-#include <math.h>
+#include <inttypes.h>
 
 const char *const bs_trainer_dictionary_names[] = {"plain", "unit", "l2",
                                                    "archetypal", NULL};
@@ -22,13 +23,28 @@ bs_trainer_failed(const struct bs_trainer *t, struct bs_err *e)
 }
 
 int
-bs_trainer_room(struct bs_trainer *t, struct bs_mem *m, size_t bytes,
-                struct bs_err *e)
+bs_trainer_room(struct bs_trainer *t, struct bs_mem *m, size_t rows,
+                size_t cols, struct bs_err *e)
 {
+    size_t bytes;
+
+    if (!bs_mul(rows, cols, &bytes) || !bs_mul(bytes, sizeof(float), &bytes))
+        return bs_err_memory(e, "trainer", SIZE_MAX);
     if (m->p != NULL && bytes <= m->bytes)
         return 0;
     bs_dev_free(t->dev, m);
     return bs_dev_alloc(t->dev, m, bytes) < 0 ? bs_trainer_failed(t, e) : 0;
+}
+
+int
+bs_trainer_put(struct bs_trainer *t, struct bs_mem *m, const float *from,
+               size_t n, struct bs_err *e)
+{
+    int r = bs_trainer_room(t, m, n, 1, e);
+
+    if (r == 0 && bs_dev_put(t->dev, m, 0, from, n * sizeof *from) < 0)
+        r = bs_trainer_failed(t, e);
+    return r;
 }
 
 /* ---- opening ---------------------------------------------------------------
@@ -53,6 +69,8 @@ check_options(const struct bs_trainer_options *o, struct bs_err *e)
         return bs_err_set(e, BS_EX_USAGE, "2^32 steps and more");
     if (!(o->beta1 >= 0 && o->beta1 < 1 && o->beta2 >= 0 && o->beta2 < 1))
         return bs_err_set(e, BS_EX_USAGE, "betas are in [0, 1)");
+    if (o->aux_kind == BS_AUX_AUXK && (o->aux_k == 0 || o->aux_k > 1024))
+        return bs_err_set(e, BS_EX_USAGE, "AuxK of %u, 1 to 1024", o->aux_k);
     if (o->dead_tokens == 0)
         return bs_err_set(e, BS_EX_USAGE, "dead after no tokens");
     return 0;
@@ -80,23 +98,16 @@ check_shape(const struct bs_trainer_options *o, const struct bs_sae *s,
                           o->pre_bias ? "without" : "with a");
     if (o->pre_bias && (s->pre_b == NULL || s->dec_b == NULL))
         return bs_err_set(e, BS_EX_DATA, "a model with one of pre_b and dec_b");
+    if (o->dictionary == BS_DICT_ARCHETYPAL &&
+        (s->ra_c == NULL || s->ra_w == NULL || s->ra_relax == NULL))
+        return bs_err_set(e, BS_EX_DATA,
+                          "a model without the parts of an archetypal "
+                          "dictionary");
     for (c = 0; o->pre_bias && c < s->width; c++)
         if (!(s->pre_b[c] == s->dec_b[c]))
             return bs_err_set(e, BS_EX_DATA,
                               "a model whose pre_b and dec_b differ");
     return 0;
-}
-
-static int
-put(struct bs_trainer *t, struct bs_mem *to, const float *from, size_t n,
-    struct bs_err *e)
-{
-    int r = bs_trainer_room(t, to, n * sizeof *from, e);
-
-    if (r == 0 && from != NULL &&
-        bs_dev_put(t->dev, to, 0, from, n * sizeof *from) < 0)
-        r = bs_trainer_failed(t, e);
-    return r;
 }
 
 /* Moments of 0 and, for lazy rows, no step done. */
@@ -108,7 +119,7 @@ clear(struct bs_trainer *t, struct bs_mem *to, size_t n, struct bs_err *e)
 
     if (zero == NULL)
         return bs_err_memory(e, "moments", n * sizeof *zero);
-    r = put(t, to, zero, n, e);
+    r = bs_trainer_put(t, to, zero, n, e);
     bs_free(zero);
     return r;
 }
@@ -127,7 +138,7 @@ add_param(struct bs_trainer *t, enum bs_trainer_param which, const float *from,
         return bs_err_memory(e, "parameters", SIZE_MAX);
     p->at.rows = rows;
     p->at.cols = cols;
-    r = put(t, &p->at.p, from, n, e);
+    r = bs_trainer_put(t, &p->at.p, from, n, e);
     if (r == 0)
         r = clear(t, &p->at.m, n, e);
     if (r == 0)
@@ -138,50 +149,78 @@ add_param(struct bs_trainer *t, enum bs_trainer_param which, const float *from,
 }
 
 static int
-add_params(struct bs_trainer *t, const struct bs_sae *s, struct bs_err *e)
+add_encoder(struct bs_trainer *t, const struct bs_sae *s, struct bs_err *e)
 {
-    enum bs_trainer_dictionary kind = t->o.dictionary;
+    size_t n = s->concepts;
+    int r = add_param(t, BS_PARAM_ENC_W, s->enc_w, n, s->width, e);
+
+    if (r == 0)
+        r = add_param(t, BS_PARAM_ENC_B, s->enc_b, n, 1, e);
+    if (r == 0)
+        r = add_param(t, BS_PARAM_LN_G, s->ln_g, n, 1, e);
+    if (r == 0)
+        r = add_param(t, BS_PARAM_LN_B, s->ln_b, n, 1, e);
+    return r == 0 ? add_param(t, BS_PARAM_BIAS, s->pre_b, 1, s->width, e) : r;
+}
+
+static int
+add_dictionary(struct bs_trainer *t, const struct bs_sae *s, struct bs_err *e)
+{
+    struct bs_trainer_tensor *p = t->param;
+    size_t n = s->concepts;
     int r;
 
-    t->param[BS_PARAM_DEC_W].lazy = true;
-    if (kind == BS_DICT_UNIT || kind == BS_DICT_L2)
-        t->param[BS_PARAM_DEC_W].project = BS_PROJECT_UNIT;
-    r = add_param(t, BS_PARAM_ENC_W, s->enc_w, s->concepts, s->width, e);
-    if (r == 0)
-        r = add_param(t, BS_PARAM_ENC_B, s->enc_b, s->concepts, 1, e);
-    if (r == 0)
-        r = add_param(t, BS_PARAM_DEC_W, s->dec_w, s->concepts, s->width, e);
-    if (r == 0)
-        r = add_param(t, BS_PARAM_BIAS, s->pre_b, 1, s->width, e);
-    return r;
+    p[BS_PARAM_DEC_W].lazy = true;
+    p[BS_PARAM_RA_W].lazy = p[BS_PARAM_RA_RELAX].lazy = true;
+    p[BS_PARAM_RA_W].project = BS_PROJECT_SIMPLEX;
+    p[BS_PARAM_RA_RELAX].project = BS_PROJECT_BALL;
+    p[BS_PARAM_RA_RELAX].radius = t->o.delta;
+    if (t->o.dictionary == BS_DICT_UNIT || t->o.dictionary == BS_DICT_L2)
+        p[BS_PARAM_DEC_W].project = BS_PROJECT_UNIT;
+    if (t->o.dictionary != BS_DICT_ARCHETYPAL) {
+        r = add_param(t, BS_PARAM_DEC_W, s->dec_w, n, s->width, e);
+    } else {
+        r = add_param(t, BS_PARAM_RA_W, s->ra_w, n, s->points, e);
+        if (r == 0)
+            r = add_param(t, BS_PARAM_RA_RELAX, s->ra_relax, n, s->width, e);
+        if (r == 0 && t->o.multiplier)
+            r = add_param(t, BS_PARAM_RA_M, &s->ra_m, 1, 1, e);
+    }
+    return r == 0 ? bs_trainer_dict_open(t, s, e) : r;
 }
 
 static int
 prepare(struct bs_trainer *t, const struct bs_sae *s, struct bs_err *e)
 {
-    size_t concepts = t->o.concepts, width = t->o.width;
-    int r = add_params(t, s, e);
+    size_t concepts = t->o.concepts, width = t->o.width, cols = width;
+    int r = add_encoder(t, s, e);
 
+    if (r == 0)
+        r = add_dictionary(t, s, e);
+    if (r == 0 && t->o.layer_norm) {
+        cols = width + BS_NORM_EXTRA;
+        r = bs_trainer_norm_open(t, s->ln_eps, e);
+    }
     if (r < 0)
         return r;
     t->fired = bs_alloc_array(concepts, sizeof *t->fired);
     t->slot = bs_alloc_array(concepts, sizeof *t->slot);
-    t->mean = bs_alloc_array(width, sizeof *t->mean);
+    t->atoms = bs_alloc_array(concepts, sizeof *t->atoms);
+    t->list = bs_alloc_array(concepts, sizeof *t->list);
     t->row_grad = bs_alloc_array(concepts, sizeof *t->row_grad);
-    t->column = bs_alloc_array(width, 2 * sizeof *t->column);
-    if (t->fired == NULL || t->slot == NULL || t->mean == NULL ||
-        t->row_grad == NULL || t->column == NULL)
+    t->host =
+        bs_alloc_array(concepts > width ? concepts : width, sizeof *t->host);
+    t->mean = bs_alloc_array(width, sizeof *t->mean);
+    t->sum = bs_alloc_array(width, 2 * sizeof *t->sum);
+    t->dead.w = bs_alloc_array(width, sizeof *t->dead.w);
+    if (t->fired == NULL || t->slot == NULL || t->atoms == NULL ||
+        t->list == NULL || t->row_grad == NULL || t->host == NULL ||
+        t->mean == NULL || t->sum == NULL || t->dead.w == NULL)
         return bs_err_memory(e, "trainer", concepts * sizeof *t->fired);
-    if (bs_dev_encoder_reserve(t->dev, &t->enc, concepts, width,
-                               BS_SCREEN_AUTO) < 0)
-        return bs_trainer_failed(t, e);
-    r = bs_trainer_room(t, &t->common, width * sizeof(float), e);
-    if (r == 0)
-        r = bs_trainer_room(t, &t->common_b, sizeof(float), e);
-    if (r == 0)
-        r = bs_trainer_room(t, &t->through, width * sizeof(float), e);
-    return r == 0 ? bs_trainer_room(t, &t->bias_grad, width * sizeof(float), e)
-                  : r;
+    return bs_dev_encoder_reserve(t->dev, &t->enc, concepts, cols,
+                                  BS_SCREEN_AUTO) < 0
+               ? bs_trainer_failed(t, e)
+               : 0;
 }
 
 int
@@ -196,9 +235,6 @@ bs_trainer_open(struct bs_trainer **out, const struct bs_trainer_options *o,
         r = check_shape(o, init, e);
     if (r < 0)
         return r;
-    if (o->layer_norm || o->dictionary == BS_DICT_ARCHETYPAL ||
-        o->aux_kind != BS_AUX_NONE)
-        return bs_err_set(e, BS_EX_UNAVAIL, "not yet");
     t = bs_alloc_array(1, sizeof *t);
     if (t == NULL)
         return bs_err_memory(e, "trainer", sizeof *t);
@@ -214,340 +250,65 @@ bs_trainer_open(struct bs_trainer **out, const struct bs_trainer_options *o,
     return r;
 }
 
-void
-bs_trainer_close(struct bs_trainer *t)
+static void
+close_codes(struct bs_trainer *t, struct bs_trainer_codes *c)
 {
-    struct bs_mem *const mem[] = {
-        &t->x,      &t->centred,  &t->error,     &t->idx,      &t->val,
-        &t->coef,   &t->dz,       &t->grad_enc,  &t->grad_dec, &t->grad_enc_b,
-        &t->common, &t->common_b, &t->bias_grad, &t->through,
+    bs_ragged_release(&c->rows);
+    bs_dev_groups_free(t->dev, c->groups);
+    bs_dev_free(t->dev, &c->error);
+    bs_dev_free(t->dev, &c->coef);
+    bs_dev_free(t->dev, &c->dz);
+    bs_dev_free(t->dev, &c->weight);
+}
+
+static void
+close_device(struct bs_trainer *t)
+{
+    struct bs_mem *const all[] = {
+        &t->x,         &t->centred,    &t->narrow,    &t->narrow_w,
+        &t->idx,       &t->val,        &t->grad_enc,  &t->grad_dec,
+        &t->total,     &t->grad_dense, &t->common,    &t->grad_b,
+        &t->grad_ln_g, &t->grad_ln_b,  &t->grad_bias, &t->grad_m,
     };
     size_t i;
 
-    if (t == NULL)
-        return;
-    for (i = 0; i < BS_LEN(mem); i++)
-        bs_dev_free(t->dev, mem[i]);
+    for (i = 0; i < BS_LEN(all); i++)
+        bs_dev_free(t->dev, all[i]);
     for (i = 0; i < BS_PARAMS; i++) {
         bs_dev_free(t->dev, &t->param[i].at.p);
         bs_dev_free(t->dev, &t->param[i].at.m);
         bs_dev_free(t->dev, &t->param[i].at.v);
         bs_dev_free(t->dev, &t->param[i].at.last);
     }
+    bs_dev_encoder_free(t->dev, t->enc);
+    bs_dev_encoder_free(t->dev, t->enc_dead);
+}
+
+void
+bs_trainer_close(struct bs_trainer *t)
+{
+    size_t i;
+
+    if (t == NULL)
+        return;
+    close_codes(t, &t->codes);
+    close_codes(t, &t->other);
+    bs_trainer_norm_close(t);
+    bs_trainer_dict_close(t);
+    close_device(t);
     for (i = 0; i < BS_LEN(t->lent); i++)
         bs_free(t->lent[i]);
-    bs_dev_encoder_free(t->dev, t->enc);
-    bs_dev_groups_free(t->dev, t->groups);
-    bs_ragged_release(&t->codes);
     bs_free(t->steps);
     bs_free(t->fired);
     bs_free(t->slot);
-    bs_free(t->mean);
+    bs_free(t->atoms);
+    bs_free(t->list);
     bs_free(t->row_grad);
-    bs_free(t->column);
+    bs_free(t->host);
+    bs_free(t->mean);
+    bs_free(t->sum);
+    bs_free(t->dead.w);
     bs_free(t);
-}
-
-/* ---- forward ---------------------------------------------------------------
- */
-
-static int
-make_room(struct bs_trainer *t, size_t m, struct bs_err *e)
-{
-    size_t bytes, codes;
-    int r;
-
-    if (!bs_mul(m, t->o.width * sizeof(float), &bytes) ||
-        !bs_mul(m, t->o.k * sizeof(float), &codes))
-        return bs_err_memory(e, "tokens", SIZE_MAX);
-    t->m = m;
-    r = bs_trainer_room(t, &t->x, bytes, e);
-    if (r == 0)
-        r = bs_trainer_room(t, &t->centred, bytes, e);
-    if (r == 0)
-        r = bs_trainer_room(t, &t->error, bytes, e);
-    if (r == 0 && t->o.select == BS_SAE_TOPK)
-        r = bs_trainer_room(t, &t->idx, codes, e);
-    if (r == 0 && t->o.select == BS_SAE_TOPK)
-        r = bs_trainer_room(t, &t->val, codes, e);
-    return r;
-}
-
-/* Tokens to the device, and the weights to the encoder. */
-static int
-load(struct bs_trainer *t, const float *x, struct bs_err *e)
-{
-    const struct bs_mem *bias = &t->param[BS_PARAM_BIAS].at.p;
-    const struct bs_mem *enc_b = &t->param[BS_PARAM_ENC_B].at.p;
-    const struct bs_encoder_rows rows = {
-        .w = &t->param[BS_PARAM_ENC_W].at.p,
-        .bias = t->o.enc_bias ? enc_b : NULL,
-        .width = t->o.width,
-        .n = t->o.concepts,
-        .math = t->o.math,
-    };
-
-    if (bs_dev_put(t->dev, &t->x, 0, x, t->m * t->o.width * sizeof *x) < 0 ||
-        bs_dev_tokens(t->dev, &t->x, t->o.pre_bias ? bias : NULL, t->m,
-                      t->o.width, t->o.math, &t->centred, t->mean,
-                      &t->spread) < 0 ||
-        bs_dev_encoder_fill(t->dev, t->enc, &rows) < 0)
-        return bs_trainer_failed(t, e);
-    return 0;
-}
-
-/* The k places of each token as ragged rows. */
-static int
-take_topk(struct bs_trainer *t, struct bs_err *e)
-{
-    struct bs_ragged *c = &t->codes;
-    size_t k = t->o.k, places = t->m * k, i, j, n = 0;
-
-    if (t->m > c->room_rows || places > c->room || c->ptr == NULL) {
-        bs_ragged_release(c);
-        c->ptr = bs_alloc_array(t->m + 1, sizeof *c->ptr);
-        c->idx = bs_alloc_array(places, sizeof *c->idx);
-        c->val = bs_alloc_array(places, sizeof *c->val);
-        c->room_rows = t->m;
-        c->room = places;
-    }
-    if (c->ptr == NULL || c->idx == NULL || c->val == NULL) {
-        bs_ragged_release(c);
-        return bs_err_memory(e, "codes", places * sizeof *c->idx);
-    }
-    if (bs_dev_get(t->dev, c->idx, &t->idx, 0, places * sizeof *c->idx) < 0 ||
-        bs_dev_get(t->dev, c->val, &t->val, 0, places * sizeof *c->val) < 0)
-        return bs_trainer_failed(t, e);
-    c->rows = t->m;
-    for (i = 0; i < t->m; i++) {
-        for (j = i * k; j < (i + 1) * k && c->idx[j] != BS_CODE_NONE; j++) {
-            c->idx[n] = c->idx[j];
-            c->val[n++] = c->val[j];
-        }
-        c->ptr[i + 1] = (uint32_t)n;
-    }
-    return 0;
-}
-
-static int
-encode(struct bs_trainer *t, struct bs_err *e)
-{
-    size_t width = t->o.width, total;
-
-    if (t->o.select == BS_SAE_TOPK) {
-        if (bs_dev_encode_topk(t->dev, t->enc, &t->centred, width, t->m, t->o.k,
-                               &t->idx, &t->val) < 0)
-            return bs_trainer_failed(t, e);
-        return take_topk(t, e);
-    }
-    if (!bs_mul(t->m, t->o.k, &total))
-        return bs_err_memory(e, "codes", SIZE_MAX);
-    if (bs_dev_encode_batch(t->dev, t->enc, &t->centred, width, t->m, total,
-                            &t->codes, &t->now_tau) < 0)
-        return bs_trainer_failed(t, e);
-    return 0;
-}
-
-static struct bs_code_rows
-code_rows(const struct bs_trainer *t)
-{
-    return (struct bs_code_rows){t->m, 0, t->codes.ptr, t->codes.idx,
-                                 t->codes.val};
-}
-
-/* Group the codes, and bring the atoms they name up to date. */
-static int
-gather(struct bs_trainer *t, struct bs_err *e)
-{
-    const struct bs_code_rows codes = code_rows(t);
-    struct bs_adam_grad none = {0};
-    size_t n = codes.ptr[t->m], i;
-    int r;
-
-    if (bs_dev_group(t->dev, &t->groups, &codes, t->o.concepts) < 0)
-        return bs_trainer_failed(t, e);
-    r = bs_trainer_room(t, &t->coef, n * sizeof(float), e);
-    if (r == 0)
-        r = bs_trainer_room(t, &t->dz, n * sizeof(float), e);
-    if (r == 0 &&
-        bs_dev_put(t->dev, &t->coef, 0, codes.val, n * sizeof(float)) < 0)
-        r = bs_trainer_failed(t, e);
-    memset(t->slot, 0xff, t->o.concepts * sizeof *t->slot);
-    for (i = 0; i < t->groups->n; i++)
-        t->slot[t->groups->atom[i]] = (uint32_t)i;
-    none.row = t->groups->atom;
-    none.n = t->groups->n;
-    return r == 0 ? bs_trainer_adam(t, BS_PARAM_DEC_W, t->step, &none, e) : r;
-}
-
-static int
-reconstruct(struct bs_trainer *t, struct bs_err *e)
-{
-    const struct bs_code_rows codes = code_rows(t);
-
-    if (bs_dev_decode(t->dev, &codes, &t->param[BS_PARAM_DEC_W].at.p,
-                      t->o.concepts, t->o.width, NULL, &t->error) < 0 ||
-        bs_dev_residual(t->dev, &t->centred, &t->error, t->m * t->o.width,
-                        &t->squares) < 0)
-        return bs_trainer_failed(t, e);
-    return 0;
-}
-
-/* What e^2 is measured by. */
-static double
-measure(const struct bs_trainer *t)
-{
-    return t->o.loss == BS_LOSS_FVU ? t->spread
-                                    : (double)t->m * (double)t->o.width;
-}
-
-/* ---- gradients -------------------------------------------------------------
- */
-
-/* The bias is added to what is decoded, and subtracted from what is encoded:
- * there, the sum over all tokens is a product of W's rows with the gradient of
- * the encoder's bias. */
-static int
-bias_gradient(struct bs_trainer *t, float scale, struct bs_err *e)
-{
-    size_t n = t->groups->n, width = t->o.width, bytes = width * sizeof(float);
-    size_t i;
-
-    memset(t->row_grad, 0, t->o.concepts * sizeof *t->row_grad);
-    if (bs_dev_get(t->dev, t->row_grad, &t->grad_enc_b, 0, n * sizeof(float)) <
-        0)
-        return bs_trainer_failed(t, e);
-    /* To where each belongs: from the last on, none is written over. */
-    for (i = n; i-- > 0;)
-        if (t->groups->atom[i] != i) {
-            t->row_grad[t->groups->atom[i]] = t->row_grad[i];
-            t->row_grad[i] = 0;
-        }
-    if (bs_dev_row_sum(t->dev, &t->error, t->m, width, NULL, (double)scale,
-                       &t->bias_grad) < 0 ||
-        bs_dev_row_sum(t->dev, &t->param[BS_PARAM_ENC_W].at.p, t->o.concepts,
-                       width, t->row_grad, -1, &t->through) < 0 ||
-        bs_dev_get(t->dev, t->column, &t->bias_grad, 0, bytes) < 0 ||
-        bs_dev_get(t->dev, t->column + width, &t->through, 0, bytes) < 0)
-        return bs_trainer_failed(t, e);
-    for (i = 0; i < width; i++)
-        t->column[i] += t->column[width + i];
-    if (bs_dev_put(t->dev, &t->bias_grad, 0, t->column, bytes) < 0)
-        return bs_trainer_failed(t, e);
-    return 0;
-}
-
-static int
-gradients(struct bs_trainer *t, struct bs_err *e)
-{
-    size_t n = t->groups->n, width = t->o.width, bytes;
-    float scale = (float)(-2 / measure(t));
-    int r;
-
-    if (!bs_mul(n, width * sizeof(float), &bytes))
-        return bs_err_memory(e, "gradients", SIZE_MAX);
-    r = bs_trainer_room(t, &t->grad_enc, bytes, e);
-    if (r == 0)
-        r = bs_trainer_room(t, &t->grad_dec, bytes, e);
-    if (r == 0)
-        r = bs_trainer_room(t, &t->grad_enc_b, n * sizeof(float), e);
-    if (r < 0)
-        return r;
-    if (bs_dev_group_dots(t->dev, t->groups, &t->error,
-                          &t->param[BS_PARAM_DEC_W].at.p, t->o.concepts, width,
-                          scale, &t->dz) < 0 ||
-        bs_dev_group_sum(t->dev, t->groups, &t->coef, &t->error, width, scale,
-                         0, &t->grad_dec, NULL) < 0 ||
-        bs_dev_group_sum(t->dev, t->groups, &t->dz, &t->centred, width, 1, 0,
-                         &t->grad_enc, &t->grad_enc_b) < 0)
-        return bs_trainer_failed(t, e);
-    if (t->o.dictionary == BS_DICT_UNIT &&
-        bs_dev_tangent(t->dev, &t->grad_dec, &t->param[BS_PARAM_DEC_W].at.p,
-                       t->groups->atom, n, width) < 0)
-        return bs_trainer_failed(t, e);
-    return t->o.pre_bias ? bias_gradient(t, scale, e) : 0;
-}
-
-static int
-add_squares(struct bs_trainer *t, const struct bs_mem *grad, size_t n,
-            double *sum, struct bs_err *e)
-{
-    double squares;
-
-    if (bs_dev_squares(t->dev, grad, n, &squares) < 0)
-        return bs_trainer_failed(t, e);
-    *sum += squares;
-    return 0;
-}
-
-static int
-measure_norm(struct bs_trainer *t, struct bs_err *e)
-{
-    size_t n = t->groups->n;
-    double sum = 0;
-    int r = add_squares(t, &t->grad_enc, n * t->o.width, &sum, e);
-
-    if (r == 0)
-        r = add_squares(t, &t->grad_dec, n * t->o.width, &sum, e);
-    if (r == 0 && t->o.enc_bias)
-        r = add_squares(t, &t->grad_enc_b, n, &sum, e);
-    if (r == 0 && t->o.pre_bias)
-        r = add_squares(t, &t->bias_grad, t->o.width, &sum, e);
-    t->norm = sqrt(sum);
-    return r;
-}
-
-/* ---- update ----------------------------------------------------------------
- */
-
-static float
-clip_factor(const struct bs_trainer *t)
-{
-    float factor;
-
-    if (!(t->o.clip > 0))
-        return 1;
-    factor = t->o.clip / ((float)t->norm + 1e-6f);
-    return factor < 1 ? factor : 1;
-}
-
-static int
-update(struct bs_trainer *t, struct bs_err *e)
-{
-    struct bs_adam_grad dense = {.n = t->o.concepts,
-                                 .grad = &t->grad_enc,
-                                 .slot = t->slot,
-                                 .scale = clip_factor(t)};
-    struct bs_adam_grad sparse = {.row = t->groups->atom,
-                                  .n = t->groups->n,
-                                  .grad = &t->grad_dec,
-                                  .scale = dense.scale};
-    struct bs_adam_grad bias = {.n = 1, .grad = &t->bias_grad};
-    uint32_t now = t->step + 1;
-    int r = bs_trainer_adam(t, BS_PARAM_ENC_W, now, &dense, e);
-
-    dense.grad = &t->grad_enc_b;
-    if (r == 0)
-        r = bs_trainer_adam(t, BS_PARAM_ENC_B, now, &dense, e);
-    if (r == 0)
-        r = bs_trainer_adam(t, BS_PARAM_DEC_W, now, &sparse, e);
-    bias.scale = dense.scale;
-    return r == 0 ? bs_trainer_adam(t, BS_PARAM_BIAS, now, &bias, e) : r;
-}
-
-static void
-commit(struct bs_trainer *t)
-{
-    float ema = t->o.ema;
-    size_t i;
-
-    if (t->o.select == BS_SAE_BATCH_TOPK)
-        t->tau =
-            t->step == 0 ? t->now_tau : ema * t->tau + (1 - ema) * t->now_tau;
-    t->step++;
-    t->tokens += t->m;
-    for (i = 0; i < t->groups->n; i++)
-        t->fired[t->groups->atom[i]] = t->tokens;
 }
 
 /* ---- a step ----------------------------------------------------------------
@@ -570,9 +331,9 @@ report(const struct bs_trainer *t, struct bs_trainer_metrics *out)
         .loss = t->loss,
         .rec = t->rec,
         .aux = t->aux,
-        .r2 = t->spread > 0 ? 1 - t->squares / t->spread : 0,
-        .r2_all = 1 - t->squares / entries / (all / entries + 1e-6),
-        .l0 = (double)t->codes.ptr[t->m] / (double)t->m,
+        .r2 = t->spread > 0 ? 1 - t->codes.squares / t->spread : 0,
+        .r2_all = 1 - t->codes.squares / entries / (all / entries + 1e-6),
+        .l0 = (double)t->codes.rows.ptr[t->m] / (double)t->m,
         .norm = t->norm,
         .rate = bs_trainer_rate(&t->o, t->step - 1),
     };
@@ -580,7 +341,7 @@ report(const struct bs_trainer *t, struct bs_trainer_metrics *out)
         out->dead += t->tokens - t->fired[i] >= t->o.dead_tokens;
 }
 
-/* Unit rows before the first step; every update leaves them so. */
+/* Before the first step as every update leaves it. */
 static int
 first_projection(struct bs_trainer *t, struct bs_err *e)
 {
@@ -596,15 +357,20 @@ first_projection(struct bs_trainer *t, struct bs_err *e)
     return 0;
 }
 
-static int
-lose(struct bs_trainer *t, struct bs_err *e)
+static void
+commit(struct bs_trainer *t)
 {
-    t->aux = 0;
-    t->rec = t->squares / measure(t);
-    t->loss = t->rec + (double)t->o.aux * t->aux;
-    if (!isfinite(t->loss))
-        return bs_err_set(e, BS_EX_DATA, "the loss is not finite");
-    return 0;
+    const struct bs_groups *g = t->codes.groups;
+    float ema = t->o.ema;
+    size_t i;
+
+    if (t->o.select == BS_SAE_BATCH_TOPK)
+        t->tau =
+            t->step == 0 ? t->now_tau : ema * t->tau + (1 - ema) * t->now_tau;
+    t->step++;
+    t->tokens += t->m;
+    for (i = 0; i < g->n; i++)
+        t->fired[g->atom[i]] = t->tokens;
 }
 
 int
@@ -613,34 +379,23 @@ bs_trainer_step(struct bs_trainer *t, const float *x, size_t m,
 {
     int r = 0;
 
-    if (m == 0)
-        r = bs_err_set(e, BS_EX_DATA, "no tokens");
+    t->m = m;
+    if (m == 0 || m >= UINT32_MAX)
+        r = bs_err_set(e, BS_EX_DATA, "%zu tokens", m);
+    else if (t->step == UINT32_MAX - 1)
+        r = bs_err_set(e, BS_EX_DATA, "too many steps");
     if (r == 0)
         r = bs_trainer_steps(t, t->step + 1, e);
     if (r == 0)
-        r = make_room(t, m, e);
-    if (r == 0)
         r = first_projection(t, e);
     if (r == 0)
-        r = load(t, x, e);
+        r = bs_trainer_forward(t, x, e);
     if (r == 0)
-        r = encode(t, e);
+        r = bs_trainer_backward(t, e);
     if (r == 0)
-        r = gather(t, e);
-    if (r == 0)
-        r = reconstruct(t, e);
-    if (r == 0)
-        r = lose(t, e);
-    if (r == 0)
-        r = gradients(t, e);
-    if (r == 0)
-        r = measure_norm(t, e);
-    if (r == 0 && !isfinite(t->norm))
-        r = bs_err_set(e, BS_EX_DATA, "the gradient is not finite");
-    if (r == 0)
-        r = update(t, e);
+        r = bs_trainer_update(t, e);
     if (r < 0)
-        return bs_err_prefix(e, "step %llu", (unsigned long long)t->step + 1);
+        return bs_err_prefix(e, "step %" PRIu32, t->step + 1);
     commit(t);
     report(t, out);
     return 0;

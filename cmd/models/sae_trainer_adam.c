@@ -78,13 +78,11 @@ int
 bs_trainer_catch_up(struct bs_trainer *t, struct bs_err *e)
 {
     int r = bs_trainer_steps(t, t->step, e);
-    size_t i;
+    size_t j;
 
-    for (i = 0; r == 0 && i < BS_PARAMS; i++) {
-        const struct bs_adam_grad none = {.n = t->param[i].at.rows};
-
-        if (t->param[i].lazy)
-            r = bs_trainer_adam(t, (enum bs_trainer_param)i, t->step, &none, e);
-    }
-    return r;
+    for (j = 0; j < t->o.concepts; j++)
+        t->list[j] = (uint32_t)j;
+    return r == 0 && t->step > 0
+               ? bs_trainer_dict_ready(t, t->list, t->o.concepts, e)
+               : r;
 }

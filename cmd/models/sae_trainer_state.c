@@ -11,7 +11,9 @@
 #include <inttypes.h>
 #include <math.h>
 
-static const char *const names[BS_PARAMS] = {"enc_w", "enc_b", "dec_w", "bias"};
+static const char *const names[BS_PARAMS] = {"enc_w",    "enc_b", "ln_g",
+                                             "ln_b",     "dec_w", "ra_w",
+                                             "ra_relax", "ra_m",  "bias"};
 
 static size_t
 count(const struct bs_trainer_tensor *p)
@@ -22,26 +24,18 @@ count(const struct bs_trainer_tensor *p)
 /* ---- model -----------------------------------------------------------------
  */
 
-static int
-get(struct bs_trainer *t, enum bs_trainer_param which, float **out,
-    struct bs_err *e)
-{
-    const struct bs_trainer_tensor *p = &t->param[which];
-    size_t bytes = count(p) * sizeof **out;
-
-    if (p->at.cols == 0)
-        return 0;
-    *out = bs_alloc(bytes);
-    if (*out == NULL)
-        return bs_err_memory(e, "model", bytes);
-    if (bs_dev_get(t->dev, *out, &p->at.p, 0, bytes) < 0)
-        return bs_trainer_failed(t, e);
-    return 0;
-}
-
 int
 bs_trainer_model(struct bs_trainer *t, struct bs_sae *out, struct bs_err *e)
 {
+    const struct {
+        enum bs_trainer_param which;
+        float **to;
+    } parts[] = {
+        {BS_PARAM_ENC_W, &out->enc_w}, {BS_PARAM_ENC_B, &out->enc_b},
+        {BS_PARAM_LN_G, &out->ln_g},   {BS_PARAM_LN_B, &out->ln_b},
+        {BS_PARAM_BIAS, &out->pre_b},  {BS_PARAM_BIAS, &out->dec_b},
+    };
+    size_t i;
     int r = bs_trainer_catch_up(t, e);
 
     *out = (struct bs_sae){
@@ -50,19 +44,16 @@ bs_trainer_model(struct bs_trainer *t, struct bs_sae *out, struct bs_err *e)
         .select = t->o.select,
         .k = t->o.k,
         .tau = t->tau,
-        .ln_eps = 1e-5f,
+        .ln_eps = bs_trainer_norm_eps(t),
     };
     snprintf(out->name, sizeof out->name, "%s", t->name);
+    for (i = 0; r == 0 && i < BS_LEN(parts); i++) {
+        const struct bs_trainer_tensor *p = &t->param[parts[i].which];
+
+        r = bs_trainer_get(t, &p->at.p, count(p), parts[i].to, e);
+    }
     if (r == 0)
-        r = get(t, BS_PARAM_ENC_W, &out->enc_w, e);
-    if (r == 0)
-        r = get(t, BS_PARAM_ENC_B, &out->enc_b, e);
-    if (r == 0)
-        r = get(t, BS_PARAM_DEC_W, &out->dec_w, e);
-    if (r == 0)
-        r = get(t, BS_PARAM_BIAS, &out->pre_b, e);
-    if (r == 0)
-        r = get(t, BS_PARAM_BIAS, &out->dec_b, e);
+        r = bs_trainer_dict_model(t, out, e);
     if (r < 0)
         bs_sae_release(out);
     return r;

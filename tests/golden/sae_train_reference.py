@@ -154,6 +154,7 @@ def snapshot(model):
 def build(o):
     torch.manual_seed(o['seed'])
     points = tokens(o | {'seed': o['seed'] + 100}, o['points'])
+    points -= points.mean(0)  # in all directions: rows of W get to have many entries
     return Plain(o) if o['pre_bias'] else Overcomplete(o, points)
 
 

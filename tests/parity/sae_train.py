@@ -32,7 +32,7 @@ CASES = {
                                 aux=1e-3),
     'reanimate-sum': dict(aux_kind='reanimate-sum', aux=1e-6),
     'unit': dict(dictionary='unit', pre_bias=1, loss='fvu'),
-    'auxk': dict(dictionary='unit', pre_bias=1, loss='fvu', aux_kind='auxk', aux=1 / 32, dead_tokens=2048),
+    'auxk': dict(dictionary='unit', pre_bias=1, loss='fvu', aux_kind='auxk', aux=1 / 32, dead_tokens=1),
 }
 
 
