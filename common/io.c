@@ -3,10 +3,14 @@
  */
 #include "common/io.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include "common/num.h"
 
 enum { PIECE = 1 << 18, PIPE_BYTES = 1 << 20 };
 
@@ -132,19 +136,58 @@ bs_out_open(struct bs_out *o, const char *path, struct bs_err *e)
     return 0;
 }
 
+/* The folder of `path`, to be freed. */
+static char *
+folder_of(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    char *folder = bs_strdup(slash != NULL ? path : ".");
+
+    if (folder != NULL && slash != NULL)
+        folder[slash > path ? slash - path : 1] = '\0';
+    return folder;
+}
+
+/* "NAME.tmp.PID" of a process that is no more. */
+static bool
+is_left_over(const char *entry, const char *name)
+{
+    size_t len = strlen(name);
+    uint64_t pid;
+
+    return strncmp(entry, name, len) == 0 &&
+           strncmp(entry + len, ".tmp.", 5) == 0 &&
+           bs_num_u64(entry + len + 5, 1, INT32_MAX, &pid) == NULL &&
+           kill((pid_t)pid, 0) < 0 && errno == ESRCH;
+}
+
+void
+bs_out_sweep(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    char *folder = folder_of(path);
+    DIR *dir = folder != NULL ? opendir(folder) : NULL;
+    struct dirent *entry;
+
+    bs_free(folder);
+    if (dir == NULL)
+        return;
+    while ((entry = readdir(dir)) != NULL)
+        if (is_left_over(entry->d_name, slash != NULL ? slash + 1 : path))
+            (void)unlinkat(dirfd(dir), entry->d_name, 0);
+    closedir(dir);
+}
+
 /* fsync the folder of `path`, so that the rename outlives a crash. */
 static void
 sync_folder(const char *path)
 {
-    const char *slash = strrchr(path, '/');
-    char *folder = bs_strdup(path);
+    char *folder = folder_of(path);
     int fd;
 
     if (folder == NULL)
         return;
-    if (slash != NULL)
-        folder[slash > path ? slash - path : 1] = '\0';
-    fd = open(slash != NULL ? folder : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     bs_free(folder);
     if (fd < 0)
         return;

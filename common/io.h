@@ -37,6 +37,8 @@ int bs_out_open(struct bs_out *o, const char *path,
 /* fsync, rename, fsync of the folder; for stdout nothing: bs_finish closes
  * it. */
 int bs_out_commit(struct bs_out *o, struct bs_err *e) BS_CHECKED;
+/* Remove temporaries of `path` whose process was killed. */
+void bs_out_sweep(const char *path);
 /* Remove the temporary; for error paths.  Does nothing after a commit. */
 void bs_out_abandon(struct bs_out *o);
 

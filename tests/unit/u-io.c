@@ -5,6 +5,7 @@
 
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "tests/unit/tap.h"
@@ -57,6 +58,37 @@ output_files(void)
     bs_buf_release(&b);
 }
 
+/* What a killed process left goes, what a living one writes stays. */
+static void
+left_over(void)
+{
+    char dead[60], living[60];
+    pid_t pid = fork();
+    size_t i;
+    static const char *const others[] = {"result.tmp.", "result.tmp.x",
+                                         "result.tmp.1", "other.tmp.1"};
+
+    if (pid == 0)
+        _exit(0);
+    snprintf(dead, sizeof dead, "result.tmp.%ld", (long)pid);
+    snprintf(living, sizeof living, "result.tmp.%ld", (long)getpid());
+    ok(pid > 0 && waitpid(pid, NULL, 0) == pid, "a process that was");
+    close(creat(dead, 0666));
+    close(creat(living, 0666));
+    for (i = 0; i < BS_LEN(others); i++)
+        close(creat(others[i], 0666));
+    bs_out_sweep("result");
+    ok(!exists(dead) && exists(living), "left over: gone; in use: there");
+    for (i = 0; i < BS_LEN(others); i++)
+        ok(exists(others[i]) && unlink(others[i]) == 0, "%s stays", others[i]);
+    bs_out_sweep("./result");
+    ok(exists(living) && unlink(living) == 0, "with a folder, too");
+    close(creat(dead, 0666));
+    bs_out_sweep("./result");
+    ok(!exists(dead), "with a folder: gone");
+    bs_out_sweep("no/such/folder/result");
+}
+
 static void
 errors(void)
 {
@@ -105,6 +137,7 @@ main(void)
     if (mkdtemp(folder) == NULL || chdir(folder) != 0)
         return 1;
     output_files();
+    left_over();
     errors();
     buffers();
     unlink("result");
