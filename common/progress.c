@@ -4,6 +4,7 @@
 #include "common/progress.h"
 
 #include <signal.h>
+#include <stdarg.h>
 #include <unistd.h>
 
 #include "common/clock.h"
@@ -36,13 +37,29 @@ bs_progress_start(struct bs_progress *p, const char *unit, uint64_t total,
     sigaction(SIGUSR1, &act, NULL);
 }
 
-/* "NAME: 120 of 1000 images, 11.3/s, 78 s left" */
+void
+bs_progress_before(struct bs_progress *p, uint64_t done)
+{
+    p->before = p->done = done;
+}
+
+void
+bs_progress_note(struct bs_progress *p, const char *fmt, ...)
+{
+    va_list ap;
+
+    va_start(ap, fmt);
+    vsnprintf(p->note, sizeof p->note, fmt, ap);
+    va_end(ap);
+}
+
+/* "NAME: 120 of 1000 images, 11.3/s, 78 s left, note" */
 static void
 print_line(struct bs_progress *p, double at, bool redraw)
 {
     double seconds = at - p->start;
-    double rate = seconds > 0 ? (double)p->done / seconds : 0;
-    char line[200];
+    double rate = seconds > 0 ? (double)(p->done - p->before) / seconds : 0;
+    char line[300];
     size_t n;
 
     n = (size_t)snprintf(line, sizeof line, "%s%s: %ju", redraw ? "\r" : "",
@@ -55,6 +72,8 @@ print_line(struct bs_progress *p, double at, bool redraw)
     if (p->total > p->done && rate > 0)
         n += (size_t)snprintf(line + n, sizeof line - n, ", %.0f s left",
                               (double)(p->total - p->done) / rate);
+    if (p->note[0] != '\0')
+        snprintf(line + n, sizeof line - n, ", %s", p->note);
     fprintf(stderr, "%s%s", line, redraw ? "\x1b[K" : "\n");
     fflush(stderr);
 }
@@ -89,6 +108,7 @@ bs_progress_end(struct bs_progress *p)
         fputs("\r\x1b[K", stderr);
         fflush(stderr);
     }
-    bs_info("%ju %s in %.1f s, %.1f/s", (uintmax_t)p->done, p->unit, seconds,
-            seconds > 0 ? (double)p->done / seconds : 0.0);
+    bs_info("%ju %s in %.1f s, %.1f/s", (uintmax_t)(p->done - p->before),
+            p->unit, seconds,
+            seconds > 0 ? (double)(p->done - p->before) / seconds : 0.0);
 }

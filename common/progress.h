@@ -14,6 +14,8 @@ struct bs_progress {
     const char *unit; /* "images" */
     uint64_t total;   /* 0: not known */
     uint64_t done;
+    uint64_t before; /* of these, done before the start */
+    char note[100];  /* shown behind the rest */
     bool shown, terminal, on;
     double start, last;
 };
@@ -21,6 +23,11 @@ struct bs_progress {
 /* mode: 1 always, 0 never, -1 only on a terminal. */
 void bs_progress_start(struct bs_progress *p, const char *unit, uint64_t total,
                        int mode);
+/* What an earlier run did counts, but not for the rate. */
+void bs_progress_before(struct bs_progress *p, uint64_t done);
+/* What to say besides, until it is said anew: "loss 0.41". */
+void bs_progress_note(struct bs_progress *p, const char *fmt, ...)
+    BS_PRINTF(2, 3);
 void bs_progress_step(struct bs_progress *p, uint64_t done);
 /* Clears the line; with -v prints what was done and how fast. */
 void bs_progress_end(struct bs_progress *p);
