@@ -151,7 +151,7 @@ compute(struct command *c)
     struct bs_err e = {0};
     size_t m;
 
-    o->config.concepts = c->in.head.concepts;
+    o->config.concepts = c->in.origin.head.concepts;
     o->config.pooling = c->in.pooling;
     check(bs_pool_open(&pool, (unsigned)o->std.threads, &e), &e);
     check(bs_energy_compute(&c->result, &o->config, c->in.set, c->in.models,

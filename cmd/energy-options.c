@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "cmd/labels.h"
+
 /* What the command line gives as it stands, before defaults. */
 struct raw {
     int pooling, scope, form, preset, interval;
@@ -21,88 +23,6 @@ static const struct {
     enum bs_energy_form form;
     double temperature;
 } presets[] = {{BS_FORM_RAW, 1}, {BS_FORM_RAW, 0.8}, {BS_FORM_RELATIVE, 0.4}};
-
-/* ---- labels ---------------------------------------------------------------
- */
-
-static bool
-taken(const struct bs_energy_options *o, size_t n, const char *label)
-{
-    size_t i;
-
-    for (i = 0; i < n; i++)
-        if (strcmp(o->label[i], label) == 0)
-            return true;
-    return false;
-}
-
-/* "runs/sd15.codes.bs" is "sd15"; what a label cannot have becomes '_'. */
-static void
-default_label(struct bs_energy_options *o, size_t n, const char *path)
-{
-    const char *slash = strrchr(path, '/');
-    const char *base = slash != NULL ? slash + 1 : path;
-    char stem[60];
-    size_t i, len = strcspn(base, ".");
-    unsigned again;
-
-    if (strcmp(path, "-") == 0 || len == 0) {
-        base = "gen";
-        len = 3;
-    }
-    if (len > sizeof stem - 1)
-        len = sizeof stem - 1;
-    for (i = 0; i < len; i++) {
-        stem[i] = base[i];
-        stem[i + 1] = '\0';
-        if (!bs_energy_label_valid(stem + i))
-            stem[i] = '_';
-    }
-    snprintf(o->label[n], sizeof o->label[n], "%s", stem);
-    for (again = 2; taken(o, n, o->label[n]); again++)
-        snprintf(o->label[n], sizeof o->label[n], "%s-%u", stem, again);
-}
-
-static void
-given_labels(const struct bs_cmd *cmd, struct bs_energy_options *o,
-             const char *labels)
-{
-    size_t n;
-
-    for (n = 0; n < o->models; n++) {
-        size_t len = strcspn(labels, ",");
-
-        if (len < sizeof o->label[n])
-            snprintf(o->label[n], sizeof o->label[n], "%.*s", (int)len, labels);
-        if (!bs_energy_label_valid(o->label[n]))
-            bs_opt_misuse(cmd,
-                          "label '%.*s' is not of 1 to 80 letters, digits, "
-                          "'_' and '-'",
-                          (int)len, labels);
-        if (taken(o, n, o->label[n]))
-            bs_opt_misuse(cmd, "label '%s' comes twice", o->label[n]);
-        if ((labels[len] == '\0') != (n + 1 == o->models))
-            bs_opt_misuse(cmd,
-                          "'--label' needs a label for each of %zu "
-                          "generated streams",
-                          o->models);
-        labels += len + 1;
-    }
-}
-
-static void
-set_labels(const struct bs_cmd *cmd, struct bs_energy_options *o,
-           const char *labels, char *const *gen)
-{
-    size_t n;
-
-    if (labels != NULL) {
-        given_labels(cmd, o, labels);
-        return;
-    }
-    for (n = 0; n < o->models; n++)
-        default_label(o, n, gen[n]);
-}
 
 /* ---- checks ---------------------------------------------------------------
  */
@@ -225,7 +145,8 @@ bs_energy_parse(struct bs_energy_options *o, int argc, char *argv[])
                       BS_ENERGY_MODELS_MAX);
     if (!o->merge) {
         o->models = (size_t)(argc - i) - 1;
-        set_labels(&cmd, o, raw.labels, argv + i + 1);
+        bs_labels_set(&cmd, o->label, o->models, raw.labels, argv + i + 1,
+                      "gen", "generated streams");
     }
     set_params(o);
     return i;

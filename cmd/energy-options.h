@@ -16,7 +16,7 @@ struct bs_energy_options {
     uint64_t top;
     bool partial, merge;
     size_t models; /* operands but the first; 0 with --merge */
-    char label[BS_ENERGY_MODELS_MAX][81];
+    char label[BS_ENERGY_MODELS_MAX][BS_LABEL_SIZE];
     char params[400]; /* canonical JSON of what changes the result */
 };
 

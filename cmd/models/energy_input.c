@@ -9,19 +9,6 @@
 #include "cmd/models/energy.h"
 #include "cmd/models/lineage.h"
 #include "common/mem.h"
-#include "common/num.h"
-#include "formats/json.h"
-
-bool
-bs_energy_label_valid(const char *label)
-{
-    size_t n = strlen(label);
-
-    return n >= 1 && n <= 80 &&
-           label[strspn(label, "abcdefghijklmnopqrstuvwxyz"
-                               "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-                               "0123456789_-")] == '\0';
-}
 
 /* ---- heads ----------------------------------------------------------------
  */
@@ -31,85 +18,11 @@ static int
 agree(struct bs_energy_input *in, const struct bs_codes_head *head,
       const struct bs_doc *doc, struct bs_err *e)
 {
-    const char *model = bs_doc_meta(doc, "bs.model");
-    int r = 0;
+    int r = bs_origin_agree(&in->origin, head, doc, e);
 
-    if (in->head.concepts == 0) {
-        in->head = *head;
-        r = bs_pooler_open(&in->pooler, in->pooling, in->scope, head->concepts,
-                           e);
-    } else {
-        r = bs_codes_same(&in->head, head, e);
-    }
-    if (r == 0 && in->head.model[0] == '\0')
-        memcpy(in->head.model, head->model, sizeof head->model);
-    if (r == 0 && in->model == NULL && model != NULL) {
-        in->model = bs_strdup(model);
-        if (in->model == NULL)
-            r = bs_err_memory(e, "head", strlen(model));
-    }
-    return r;
-}
-
-static int
-partial_number(const struct bs_doc *head, const char *name, uint64_t lo,
-               uint64_t hi, uint64_t *to, struct bs_err *e)
-{
-    const char *text = bs_doc_meta(head, name);
-    const char *why =
-        text != NULL ? bs_num_u64(text, lo, hi, to) : "is missing";
-
-    return why != NULL ? bs_err_set(e, BS_EX_DATA, "%s '%.40s': %s", name,
-                                    text != NULL ? text : "", why)
-                       : 0;
-}
-
-static int
-partial_name(const struct bs_doc *head, const char *name,
-             const char *const *names, int *to, struct bs_err *e)
-{
-    const char *text = bs_doc_meta(head, name);
-
-    for (*to = 0; text != NULL && names[*to] != NULL; ++*to)
-        if (strcmp(text, names[*to]) == 0)
-            return 0;
-    return bs_err_set(e, BS_EX_DATA, "its head has no known '%s'", name);
-}
-
-/* The labels of a partial's head: those of the first, or the same. */
-static int
-partial_labels(struct bs_energy_input *in, const struct bs_doc *head,
-               struct bs_err *e)
-{
-    const char *text = bs_doc_meta(head, "models");
-    const struct bs_json *list, *at;
-    struct bs_json_doc *json = NULL;
-    bool first = in->models == 0, good;
-    size_t i = 0;
-    int r = 0;
-
-    if (text == NULL)
-        return bs_err_set(e, BS_EX_DATA, "its head does not say 'models'");
-    r = bs_json_parse(&json, text, strlen(text), 0, e);
-    if (r < 0)
-        return bs_err_prefix(e, "models");
-    list = bs_json_root(json);
-    good = list->type == BS_JSON_ARRAY && list->count >= 1 &&
-           list->count <= BS_ENERGY_MODELS_MAX &&
-           (first || list->count == in->models);
-    for (at = list->child; good && at != NULL; at = at->next, i++) {
-        good = at->type == BS_JSON_STRING && bs_energy_label_valid(at->text) &&
-               (first || strcmp(in->label[i], at->text) == 0);
-        if (good)
-            snprintf(in->label[i], sizeof in->label[i], "%s", at->text);
-    }
-    if (good)
-        in->models = list->count;
-    else
-        r = bs_err_set(e, BS_EX_DATA, "its models, %.200s, are not %s", text,
-                       first ? "labels" : "those of the first partial");
-    bs_json_free(json);
-    return r;
+    return r <= 0 ? r
+                  : bs_pooler_open(&in->pooler, in->pooling, in->scope,
+                                   head->concepts, e);
 }
 
 static int
@@ -118,21 +31,19 @@ partial_head(struct bs_energy_input *in, const struct bs_doc *head,
 {
     const char *kind = bs_doc_meta(head, "bs.kind");
     const char *partial = bs_doc_meta(head, "partial");
-    struct bs_codes_head codes = {0};
+    struct bs_codes_head codes;
     bool first = in->models == 0;
-    uint64_t concepts = 0;
     int pool = 0, scope = 0, r;
 
     if (kind == NULL || strcmp(kind, BS_ENERGY_KIND) != 0 || partial == NULL ||
         strcmp(partial, "1") != 0)
         return bs_err_set(e, BS_EX_DATA,
                           "holds no partial energies ('--partial')");
-    r = partial_number(head, "concepts", 1, BS_CODES_CONCEPTS_MAX, &concepts,
-                       e);
+    r = bs_origin_read(&codes, head, e);
     if (r == 0)
-        r = partial_name(head, "pool", bs_pooling_names, &pool, e);
+        r = bs_head_choice(head, "pool", bs_pooling_names, &pool, e);
     if (r == 0)
-        r = partial_name(head, "scope", bs_scope_names, &scope, e);
+        r = bs_head_choice(head, "scope", bs_scope_names, &scope, e);
     if (r < 0)
         return r;
     if (first) {
@@ -145,12 +56,7 @@ partial_head(struct bs_energy_input *in, const struct bs_doc *head,
             e, BS_EX_DATA, "is pooled by %s over %s, not by %s over %s",
             bs_pooling_names[pool], bs_scope_names[scope],
             bs_pooling_names[in->pooling], bs_scope_names[in->scope]);
-    r = partial_labels(in, head, e);
-    codes.concepts = (uint32_t)concepts;
-    snprintf(codes.model, sizeof codes.model, "%s",
-             bs_doc_meta(head, "dictionary") != NULL
-                 ? bs_doc_meta(head, "dictionary")
-                 : "");
+    r = bs_head_labels(head, "models", in->label, &in->models, e);
     return r < 0 ? r : agree(in, &codes, head, e);
 }
 
@@ -158,46 +64,17 @@ int
 bs_energy_input_head(const struct bs_energy_input *in, struct bs_doc *head,
                      struct bs_err *e)
 {
-    struct bs_buf labels = {0};
-    size_t i;
-    int r = bs_buf_str(&labels, "[", e);
+    int r = bs_head_set_labels(head, "models", in->label, in->models, e);
 
-    for (i = 0; i < in->models && r == 0; i++)
-        r = bs_buf_printf(&labels, e, "%s\"%s\"", i > 0 ? "," : "",
-                          in->label[i]);
-    if (r == 0)
-        r = bs_buf_add(&labels, "]", 2, e);
-    if (r == 0)
-        r = bs_doc_set(head, "models", (const char *)labels.data, e);
-    bs_buf_release(&labels);
-    if (r == 0)
-        r = bs_doc_setf(head, "concepts", e, "%ju",
-                        (uintmax_t)in->head.concepts);
     if (r == 0)
         r = bs_doc_set(head, "pool", bs_pooling_names[in->pooling], e);
     if (r == 0)
         r = bs_doc_set(head, "scope", bs_scope_names[in->scope], e);
-    if (r == 0 && in->model != NULL)
-        r = bs_doc_set(head, "bs.model", in->model, e);
-    if (r == 0 && in->head.model[0] != '\0')
-        r = bs_doc_set(head, "dictionary", in->head.model, e);
-    return r;
+    return r < 0 ? r : bs_origin_describe(&in->origin, head, e);
 }
 
 /* ---- records --------------------------------------------------------------
  */
-
-/* A tensor [n] of the type, or an error. */
-static int
-partial_tensor(const struct bs_doc *rec, const char *name, enum bs_dtype dtype,
-               const struct bs_tensor **t, struct bs_err *e)
-{
-    *t = bs_doc_tensor(rec, name);
-    if (*t == NULL || (*t)->dtype != dtype || (*t)->rank != 1)
-        return bs_err_set(e, BS_EX_DATA, "no tensor '%s' %s [n]", name,
-                          bs_dtype_name(dtype));
-    return 0;
-}
 
 /* Concepts ascending and known, energies in the range of pooled ones. */
 static int
@@ -230,14 +107,14 @@ partial_record(struct bs_energy_input *in, const struct bs_doc *rec,
     struct bs_doc kept = {0};
     uint64_t number = 0;
     size_t i;
-    int r = partial_number(rec, "set", 0, in->models, &number, e);
+    int r = bs_head_number(rec, "set", 0, in->models, &number, e);
 
     if (r == 0)
-        r = partial_tensor(rec, "concept", BS_DTYPE_U32, &concept, e);
+        r = bs_record_tensor(rec, "concept", BS_DTYPE_U32, &concept, e);
     if (r == 0)
-        r = partial_tensor(rec, "energy", BS_DTYPE_I64, &energy, e);
+        r = bs_record_tensor(rec, "energy", BS_DTYPE_I64, &energy, e);
     if (r == 0)
-        r = partial_tensor(rec, "fires", BS_DTYPE_U32, &fires, e);
+        r = bs_record_tensor(rec, "fires", BS_DTYPE_U32, &fires, e);
     if (r < 0)
         return r;
     if (concept->shape[0] != energy->shape[0] ||
@@ -247,7 +124,7 @@ partial_record(struct bs_energy_input *in, const struct bs_doc *rec,
     en.concept = concept->data;
     en.energy = energy->data;
     en.fires = fires->data;
-    r = check_energies(&en, in->head.concepts, e);
+    r = check_energies(&en, in->origin.head.concepts, e);
     for (i = 0; i < rec->metas && r == 0; i++)
         if (strcmp(rec->meta[i].name, "set") != 0 &&
             strcmp(rec->meta[i].name, "table") != 0)
@@ -387,6 +264,5 @@ bs_energy_input_release(struct bs_energy_input *in)
         bs_energy_set_release(&in->set[s]);
     bs_pooler_close(&in->pooler);
     bs_doc_release(&in->parents);
-    bs_free(in->model);
-    in->model = NULL;
+    bs_origin_release(&in->origin);
 }

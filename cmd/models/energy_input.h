@@ -11,24 +11,21 @@
 #define BS_MODELS_ENERGY_INPUT_H
 
 #include "cmd/models/energy_set.h"
+#include "cmd/models/head.h"
 #include "cmd/models/source.h"
 #include "common/bs.h"
 #include "common/err.h"
 #include "formats/doc.h"
 #include "formats/stream.h"
 
-enum { BS_ENERGY_MODELS_MAX = 64 };
-
-/* A label names a generated stream: 1 to 80 of [A-Za-z0-9_-]. */
-bool bs_energy_label_valid(const char *label);
+enum { BS_ENERGY_MODELS_MAX = BS_LABELS_MAX };
 
 struct bs_energy_input {
     enum bs_pooling pooling;
     enum bs_scope scope;
     size_t models;
-    char label[BS_ENERGY_MODELS_MAX][81];
-    struct bs_codes_head head; /* what all streams must agree in */
-    char *model;               /* bs.model of the first that has one, or NULL */
+    char label[BS_ENERGY_MODELS_MAX][BS_LABEL_SIZE];
+    struct bs_origin origin; /* what all streams must agree in */
     struct bs_energy_set set[1 + BS_ENERGY_MODELS_MAX];
     struct bs_doc parents; /* bs.parents of what was read */
 

@@ -198,7 +198,7 @@ write_pair(struct bs_writer *w, const struct bs_energy_input *in,
             y = bs_energy_set_get(&in->set[1 + m], partner);
         partners += partner != SIZE_MAX;
         fill_row(p, m, &x, partner != SIZE_MAX ? &y : NULL,
-                 (double)in->head.concepts, bs_energy_unit(in->pooling));
+                 (double)in->origin.head.concepts, bs_energy_unit(in->pooling));
     }
     if (partners == 0)
         return 0;

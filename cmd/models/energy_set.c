@@ -195,23 +195,39 @@ bs_pooler_close(struct bs_pooler *p)
     bs_free(p->energy);
     bs_free(p->fires);
     bs_free(p->marks);
+    bs_free(p->list_concept);
+    bs_free(p->list_energy);
+    bs_free(p->list_fires);
     *p = (struct bs_pooler){0};
 }
 
-/* The tokens that count, from..to-1. */
-static int
-tokens_of(const struct bs_pooler *p, size_t *from, size_t *to, struct bs_err *e)
+int
+bs_scope_tokens(enum bs_scope scope, const struct bs_codes *c, size_t *from,
+                size_t *to, struct bs_err *e)
 {
-    const struct bs_codes *c = &p->codes;
-
-    *from = p->scope == BS_SCOPE_PATCH ? c->prefix : 0;
-    *to = p->scope == BS_SCOPE_CLS ? 1 : c->tokens;
-    if (p->scope == BS_SCOPE_CLS && c->prefix == 0)
+    *from = scope == BS_SCOPE_PATCH ? c->prefix : 0;
+    *to = scope == BS_SCOPE_CLS ? 1 : c->tokens;
+    if (scope == BS_SCOPE_CLS && c->prefix == 0)
         return bs_err_set(e, BS_EX_DATA,
                           "no CLS token: its prefix is 0 tokens long");
     if (*from == *to)
         return bs_err_set(e, BS_EX_DATA, "no token of scope '%s'",
-                          bs_scope_names[p->scope]);
+                          bs_scope_names[scope]);
+    if (*to - *from > (size_t)1 << 20)
+        return bs_err_set(e, BS_EX_DATA, "%zu tokens: more than 2^20",
+                          *to - *from);
+    return 0;
+}
+
+int
+bs_scope_units(int64_t *units, float val, size_t token, struct bs_err *e)
+{
+    *units = bs_codes_units(val);
+    if (*units < 0)
+        return bs_err_set(e, BS_EX_DATA,
+                          "token %zu: value %g is too large: 65536 and more "
+                          "cannot be summed",
+                          token, (double)val);
     return 0;
 }
 
@@ -219,13 +235,10 @@ static int
 pool_code(struct bs_pooler *p, uint32_t k, float val, size_t token,
           struct bs_err *e)
 {
-    int64_t units = bs_codes_units(val);
+    int64_t units;
 
-    if (units < 0)
-        return bs_err_set(e, BS_EX_DATA,
-                          "token %zu: value %g is too large: 65536 and more "
-                          "cannot be summed",
-                          token, (double)val);
+    if (bs_scope_units(&units, val, token, e) < 0)
+        return -e->code;
     p->marks[k / 64] |= (uint64_t)1 << k % 64;
     p->fires[k]++;
     if (p->pooling != BS_POOL_MAX)
@@ -245,11 +258,10 @@ mean_of(int64_t sum, size_t tokens)
     return (int64_t)((2 * scaled + (wide)tokens) / (2 * (wide)tokens));
 }
 
-/* Move what was pooled to the front of the arrays, concepts ascending, by the
- * marks; which are cleared. */
-static size_t
-gather(struct bs_pooler *p, uint32_t *concept, int64_t *energy, uint32_t *fires,
-       size_t tokens)
+/* Move what was pooled to the lists, concepts ascending, by the marks; which
+ * are cleared. */
+static void
+gather(struct bs_pooler *p, size_t tokens)
 {
     size_t w, n = 0;
 
@@ -259,17 +271,16 @@ gather(struct bs_pooler *p, uint32_t *concept, int64_t *energy, uint32_t *fires,
         for (; left != 0; left &= left - 1) {
             size_t k = 64 * w + (size_t)__builtin_ctzll(left);
 
-            concept[n] = (uint32_t)k;
-            energy[n] = p->pooling == BS_POOL_MEAN
-                            ? mean_of(p->energy[k], tokens)
-                            : p->energy[k];
-            fires[n++] = p->fires[k];
+            p->list_concept[n] = (uint32_t)k;
+            p->list_energy[n] = p->pooling == BS_POOL_MEAN
+                                    ? mean_of(p->energy[k], tokens)
+                                    : p->energy[k];
+            p->list_fires[n++] = p->fires[k];
             p->energy[k] = 0;
             p->fires[k] = 0;
         }
         p->marks[w] = 0;
     }
-    return n;
 }
 
 /* The concepts that fire in the record, counted. */
@@ -284,27 +295,47 @@ marked(const struct bs_pooler *p)
 }
 
 static int
-add_pooled(struct bs_pooler *p, struct bs_energy_set *set,
-           const struct bs_doc *rec, size_t tokens, struct bs_err *e)
+make_room(struct bs_pooler *p, size_t n, struct bs_err *e)
 {
-    struct bs_energies en = {.n = marked(p)};
-    uint32_t *concept = bs_alloc_array(en.n, sizeof *concept);
-    int64_t *energy = bs_alloc_array(en.n, sizeof *energy);
-    uint32_t *fires = bs_alloc_array(en.n, sizeof *fires);
-    int r;
+    if (n <= p->room && p->list_concept != NULL)
+        return 0;
+    bs_free(p->list_concept);
+    bs_free(p->list_energy);
+    bs_free(p->list_fires);
+    p->room = 0;
+    p->list_concept = bs_alloc_array(n, sizeof *p->list_concept);
+    p->list_energy = bs_alloc_array(n, sizeof *p->list_energy);
+    p->list_fires = bs_alloc_array(n, sizeof *p->list_fires);
+    if (p->list_concept == NULL || p->list_energy == NULL ||
+        p->list_fires == NULL)
+        return bs_err_memory(e, "energies", n);
+    p->room = n;
+    return 0;
+}
 
-    if (concept == NULL || energy == NULL || fires == NULL) {
-        r = bs_err_memory(e, "energies", en.n);
-    } else {
-        gather(p, concept, energy, fires, tokens);
-        en.concept = concept;
-        en.energy = energy;
-        en.fires = fires;
-        r = bs_energy_set_add(set, rec, &en, e);
+int
+bs_pooler_pool(struct bs_pooler *p, const struct bs_doc *rec,
+               struct bs_energies *en, struct bs_err *e)
+{
+    const struct bs_codes *c = &p->codes;
+    size_t from = 0, to = 0, t, i, n = 0;
+    int r = bs_codes_read(&p->codes, rec, p->concepts, e);
+
+    if (r == 0)
+        r = bs_scope_tokens(p->scope, c, &from, &to, e);
+    for (t = from; t < to && r == 0; t++)
+        for (i = c->ptr[t]; i < c->ptr[t + 1] && r == 0; i++)
+            r = pool_code(p, c->idx[i], c->val[i], t, e);
+    if (r == 0) {
+        n = marked(p);
+        r = make_room(p, n, e);
     }
-    bs_free(concept);
-    bs_free(energy);
-    bs_free(fires);
+    if (r == 0)
+        gather(p, to - from);
+    *en = (struct bs_energies){.n = n,
+                               .concept = p->list_concept,
+                               .energy = p->list_energy,
+                               .fires = p->list_fires};
     return r;
 }
 
@@ -312,19 +343,8 @@ int
 bs_pooler_add(struct bs_pooler *p, struct bs_energy_set *set,
               const struct bs_doc *rec, struct bs_err *e)
 {
-    const struct bs_codes *c = &p->codes;
-    size_t from = 0, to = 0, t, i;
-    int r = bs_codes_read(&p->codes, rec, p->concepts, e);
+    struct bs_energies en;
+    int r = bs_pooler_pool(p, rec, &en, e);
 
-    if (r == 0)
-        r = tokens_of(p, &from, &to, e);
-    if (r < 0)
-        return r;
-    if (to - from > (size_t)1 << 20)
-        return bs_err_set(e, BS_EX_DATA, "%zu tokens: more than 2^20",
-                          to - from);
-    for (t = from; t < to; t++)
-        for (i = c->ptr[t]; i < c->ptr[t + 1] && r == 0; i++)
-            r = pool_code(p, c->idx[i], c->val[i], t, e);
-    return r < 0 ? r : add_pooled(p, set, rec, to - from, e);
+    return r < 0 ? r : bs_energy_set_add(set, rec, &en, e);
 }

@@ -21,6 +21,13 @@ enum bs_scope { BS_SCOPE_ALL, BS_SCOPE_PATCH, BS_SCOPE_CLS };
 extern const char *const bs_pooling_names[]; /* "sum", "mean", "max" */
 extern const char *const bs_scope_names[];   /* "all", "patch", "cls" */
 
+/* The tokens that count, from..to-1: one at least and 2^20 at most. */
+int bs_scope_tokens(enum bs_scope scope, const struct bs_codes *c, size_t *from,
+                    size_t *to, struct bs_err *e) BS_CHECKED;
+/* The units of a code (bs_codes_units) of `token`. */
+int bs_scope_units(int64_t *units, float val, size_t token,
+                   struct bs_err *e) BS_CHECKED;
+
 /* Value of 1 in a pooled energy: 2^-24 (the codes' own); of means 2^-40. */
 double bs_energy_unit(enum bs_pooling pooling);
 
@@ -52,12 +59,18 @@ struct bs_pooler {
     struct bs_codes codes; /* private */
     int64_t *energy;       /* [concepts] */
     uint32_t *fires;
-    uint64_t *marks; /* a bit a concept that fires */
+    uint64_t *marks;                     /* a bit a concept that fires */
+    uint32_t *list_concept, *list_fires; /* of the record pooled last */
+    int64_t *list_energy;
+    size_t room;
 };
 
 int bs_pooler_open(struct bs_pooler *p, enum bs_pooling pooling,
                    enum bs_scope scope, uint32_t concepts,
                    struct bs_err *e) BS_CHECKED;
+/* Pool a record of codes: its energies are lent until the next. */
+int bs_pooler_pool(struct bs_pooler *p, const struct bs_doc *rec,
+                   struct bs_energies *en, struct bs_err *e) BS_CHECKED;
 /* Pool a record of codes and add it with the metadata that describes it.  A
  * key that the set has is -BS_EX_DATA. */
 int bs_pooler_add(struct bs_pooler *p, struct bs_energy_set *set,

@@ -216,7 +216,7 @@ golden(enum bs_energy_form form, double temperature)
     bad |= read_golden(&in, 0, "real", &e) < 0 ||
            read_golden(&in, 1, "a", &e) < 0 || read_golden(&in, 2, "b", &e) < 0;
     bad |= bs_energy_input_sort(&in, &e);
-    c.concepts = in.head.concepts;
+    c.concepts = in.origin.head.concepts;
     bad |= bs_energy_compute(&r, &c, in.set, 2, pool, &e);
     if (ok(bad == 0, "golden case: %s %s", bs_energy_form_names[form],
            e.text)) {
@@ -247,7 +247,7 @@ nothing_shared(void)
     struct bs_err e = {0};
     int bad = read_golden(&in, 0, "real", &e) < 0;
 
-    c.concepts = in.head.concepts;
+    c.concepts = in.origin.head.concepts;
     bad |= bs_energy_input_sort(&in, &e);
     ok(bad == 0 &&
            bs_energy_compute(&r, &c, in.set, 1, pool, &e) == -BS_EX_DATA,
