@@ -138,6 +138,20 @@ bs_cpu_scratch(struct bs_cpu *c, size_t bytes)
     return 0;
 }
 
+int
+bs_cpu_shared(struct bs_cpu *c, size_t bytes)
+{
+    if (bytes <= c->shared_bytes)
+        return 0;
+    bs_free(c->shared);
+    c->shared_bytes = 0;
+    c->shared = bs_cpu_alloc_large(bytes);
+    if (c->shared == NULL)
+        return bs_err_memory(&c->dev.err, "scratch of all threads", bytes);
+    c->shared_bytes = bytes;
+    return 0;
+}
+
 /* ---- life ------------------------------------------------------------------
  */
 
@@ -149,6 +163,7 @@ cpu_close(struct bs_dev *d)
     if (c->scratch != NULL)
         free_scratch(c);
     bs_free(c->scratch);
+    bs_free(c->shared);
     bs_pool_close(c->pool);
     bs_free(c);
 }
@@ -176,6 +191,10 @@ static const struct bs_dev_ops cpu_ops = {
     .encode_batch = bs_cpu_encode_batch,
     .decode = bs_cpu_decode,
     .train = &bs_cpu_train_ops,
+    .conv = bs_cpu_conv,
+    .conv_free = bs_cpu_conv_free,
+    .conv2d = bs_cpu_conv2d,
+    .group_norm = bs_cpu_group_norm,
 };
 
 int

@@ -18,6 +18,8 @@ struct bs_cpu {
     unsigned threads;
     void **scratch; /* one block a thread, of scratch_bytes each */
     size_t scratch_bytes;
+    void *shared; /* one block for all threads, of shared_bytes */
+    size_t shared_bytes;
     /* Products that encoding computed once more after screening; for the tests
      * and benchmarks. */
     _Atomic size_t rescored;
@@ -34,6 +36,9 @@ int bs_cpu_open(struct bs_dev **out, const struct bs_isa *isa, unsigned threads,
 
 /* Have at least `bytes` of scratch a thread; what it held is lost. */
 int bs_cpu_scratch(struct bs_cpu *c, size_t bytes) BS_CHECKED;
+
+/* Have at least `bytes` of the block for all threads; what it held is lost. */
+int bs_cpu_shared(struct bs_cpu *c, size_t bytes) BS_CHECKED;
 
 /* Memory, on huge pages where it is large and the system has them. */
 void *bs_cpu_alloc_large(size_t bytes) BS_CHECKED;
@@ -53,6 +58,14 @@ int bs_cpu_swiglu(struct bs_dev *d, const struct bs_dev_gate *a);
 int bs_cpu_geglu(struct bs_dev *d, const struct bs_dev_gate *a);
 int bs_cpu_patchify(struct bs_dev *d, const struct bs_dev_patchify *a);
 int bs_cpu_assemble(struct bs_dev *d, const struct bs_dev_assemble *a);
+
+/* The operations; see image_ops.h. */
+int bs_cpu_conv(struct bs_dev *d, struct bs_conv **out, const void *w,
+                enum bs_dtype type, const struct bs_conv_shape *shape,
+                enum bs_math math);
+void bs_cpu_conv_free(struct bs_dev *d, struct bs_conv *w);
+int bs_cpu_conv2d(struct bs_dev *d, const struct bs_dev_conv2d *a);
+int bs_cpu_group_norm(struct bs_dev *d, const struct bs_dev_group_norm *a);
 
 /* The operations; see sae.h. */
 int bs_cpu_encoder(struct bs_dev *d, struct bs_encoder **out, const float *w,

@@ -7,6 +7,7 @@
 #ifndef BS_KERNELS_DEV_OPS_H
 #define BS_KERNELS_DEV_OPS_H
 
+#include "kernels/image_ops.h"
 #include "kernels/sae_ops.h"
 
 /* The part of a packed weight that every backend has; theirs begins with it. */
@@ -90,6 +91,33 @@ struct bs_dev_decode {
 };
 
 struct bs_train_ops;
+/* The part of packed convolution weights that every backend has. */
+struct bs_conv {
+    struct bs_conv_shape shape;
+};
+
+struct bs_dev_conv2d {
+    const struct bs_conv *w;
+    const float *x;
+    size_t ldx;
+    float *y;
+    size_t ldy;
+    size_t batch, height, width;
+    size_t up_height, up_width; /* at least height and width */
+    size_t out_height, out_width;
+    const float *bias, *residual;
+    size_t ldr;
+};
+
+struct bs_dev_group_norm {
+    const float *x;
+    float *y;
+    size_t ldx, ldy;
+    size_t batch, pixels, channels, groups;
+    const float *gamma, *beta;
+    float eps;
+    bool silu;
+};
 
 struct bs_dev_ops {
     void (*close)(struct bs_dev *d);
@@ -119,6 +147,12 @@ struct bs_dev_ops {
                         struct bs_ragged *out, float *threshold);
     int (*decode)(struct bs_dev *d, const struct bs_dev_decode *a);
     const struct bs_train_ops *train; /* sae_train_table.h; NULL: none */
+    int (*conv)(struct bs_dev *d, struct bs_conv **out, const void *w,
+                enum bs_dtype type, const struct bs_conv_shape *shape,
+                enum bs_math math);
+    void (*conv_free)(struct bs_dev *d, struct bs_conv *w);
+    int (*conv2d)(struct bs_dev *d, const struct bs_dev_conv2d *a);
+    int (*group_norm)(struct bs_dev *d, const struct bs_dev_group_norm *a);
 };
 
 /* Codes that an operation was given: running sums that start at 0 and do not

@@ -9,7 +9,7 @@
  * depend on k alone, and each is summed from zero, so the order of a sum is
  * the same in every call, and rounding errors grow with the block, not with k.
  */
-#include "kernels/cpu.h"
+#include "kernels/gemm_cpu.h"
 
 #include "common/mem.h"
 
@@ -26,22 +26,12 @@
  * the next. */
 #define CACHED_BYTES ((size_t)12 << 20)
 
-enum form { FORM_F32, FORM_BF16, FORM_BF16_PAIRS };
-
-struct cpu_weight {
-    struct bs_weight head;
-    enum form form;
-    size_t depth; /* k, rounded up to even for pairs */
-    size_t panels;
-    void *packed;
-};
-
 /* ---- packing ---------------------------------------------------------------
  */
 
 struct pack_job {
     struct bs_cpu *c;
-    struct cpu_weight *w;
+    struct bs_cpu_weight *w;
     const char *from;
     enum bs_dtype type;
 };
@@ -82,38 +72,38 @@ static void
 pack_panel(void *arg, size_t panel, unsigned thread)
 {
     const struct pack_job *job = arg;
-    struct cpu_weight *w = job->w;
+    struct bs_cpu_weight *w = job->w;
     const struct bs_isa *isa = job->c->isa;
     size_t nr = isa->nr, k = w->head.k, first = panel * nr;
     size_t cols = w->head.n - first < nr ? w->head.n - first : nr;
     size_t size = bs_dtype_size(job->type);
     float *raw = job->c->scratch[thread];
     float *wide = raw + BS_ROUND_UP(nr * k, 16);
-    float *packed = w->form == FORM_F32 ? (float *)w->packed + panel * nr * k
-                                        : wide + BS_ROUND_UP(nr * k, 16);
+    float *packed = w->form == BS_CPU_F32 ? (float *)w->packed + panel * nr * k
+                                          : wide + BS_ROUND_UP(nr * k, 16);
 
     memcpy(raw, job->from + first * k * size, cols * k * size);
     bs_to_f32(wide, job->type, raw, cols * k);
     isa->pack(packed, wide, k, cols, k);
-    if (w->form == FORM_BF16)
+    if (w->form == BS_CPU_BF16)
         isa->narrow((uint16_t *)w->packed + panel * nr * k, packed, nr * k);
-    if (w->form == FORM_BF16_PAIRS)
+    if (w->form == BS_CPU_BF16_PAIRS)
         bs_cpu_pack_pairs((uint16_t *)w->packed + panel * nr * w->depth, packed,
                           k, nr);
 }
 
 static int
-fill_weight(struct bs_cpu *c, struct cpu_weight *w, const void *from,
+fill_weight(struct bs_cpu *c, struct bs_cpu_weight *w, const void *from,
             enum bs_dtype type)
 {
     struct pack_job job = {c, w, from, type};
-    size_t element = w->form == FORM_F32 ? sizeof(float) : sizeof(uint16_t);
+    size_t element = w->form == BS_CPU_F32 ? sizeof(float) : sizeof(uint16_t);
     size_t bytes, row;
     int r;
 
     w->panels = w->head.n / c->isa->nr + (w->head.n % c->isa->nr != 0);
     w->depth =
-        w->form == FORM_BF16_PAIRS ? w->head.k + w->head.k % 2 : w->head.k;
+        w->form == BS_CPU_BF16_PAIRS ? w->head.k + w->head.k % 2 : w->head.k;
     if (!bs_mul(w->panels * c->isa->nr, w->depth, &bytes) ||
         !bs_mul(bytes, element, &bytes) ||
         !bs_mul(3 * sizeof(float) * c->isa->nr, w->head.k + 16, &row))
@@ -128,33 +118,42 @@ fill_weight(struct bs_cpu *c, struct cpu_weight *w, const void *from,
 }
 
 int
-bs_cpu_weight(struct bs_dev *d, struct bs_weight **out, const void *from,
-              enum bs_dtype type, size_t n, size_t k, enum bs_math math)
+bs_cpu_pack(struct bs_cpu *c, struct bs_weight **out, const void *from,
+            enum bs_dtype type, size_t n, size_t k, enum bs_cpu_form form)
 {
-    struct bs_cpu *c = (struct bs_cpu *)d;
-    struct cpu_weight *w = bs_alloc_array(1, sizeof *w);
+    struct bs_cpu_weight *w = bs_alloc_array(1, sizeof *w);
     int r;
 
     if (w == NULL)
-        return bs_err_memory(&d->err, "weight", sizeof *w);
+        return bs_err_memory(&c->dev.err, "weight", sizeof *w);
     w->head.n = n;
     w->head.k = k;
-    w->form = math == BS_MATH_F32         ? FORM_F32
-              : c->isa->gemm_bf16 != NULL ? FORM_BF16_PAIRS
-                                          : FORM_BF16;
+    w->form = form;
     r = fill_weight(c, w, from, type);
     if (r < 0) {
-        bs_cpu_weight_free(d, &w->head);
+        bs_cpu_weight_free(&c->dev, &w->head);
         return r;
     }
     *out = &w->head;
     return 0;
 }
 
+int
+bs_cpu_weight(struct bs_dev *d, struct bs_weight **out, const void *from,
+              enum bs_dtype type, size_t n, size_t k, enum bs_math math)
+{
+    struct bs_cpu *c = (struct bs_cpu *)d;
+
+    return bs_cpu_pack(c, out, from, type, n, k,
+                       math == BS_MATH_F32         ? BS_CPU_F32
+                       : c->isa->gemm_bf16 != NULL ? BS_CPU_BF16_PAIRS
+                                                   : BS_CPU_BF16);
+}
+
 void
 bs_cpu_weight_free(struct bs_dev *d, struct bs_weight *weight)
 {
-    struct cpu_weight *w = (struct cpu_weight *)weight;
+    struct bs_cpu_weight *w = (struct bs_cpu_weight *)weight;
 
     (void)d;
     bs_free(w->packed);
@@ -166,8 +165,8 @@ bs_cpu_weight_free(struct bs_dev *d, struct bs_weight *weight)
 
 struct gemm_job {
     struct bs_cpu *c;
-    const struct bs_dev_gemm *a;
-    const struct cpu_weight *w;
+    const struct bs_cpu_product *a;
+    const struct bs_cpu_weight *w;
     struct bs_isa_epilogue epilogue;
     size_t block_k;
     size_t rows, row_blocks;     /* of a chunk; how many */
@@ -178,8 +177,11 @@ struct gemm_job {
 /* A chunk: its part of the matrices, and its scratch. */
 struct part {
     size_t row, rows, panel, panels;
+    const float *x; /* of the block of k */
+    size_t ldx;
     float *sums;      /* [panels][rows][nr] */
     float *wide;      /* [block_k][nr], a panel's part from bf16 */
+    float *given;     /* [rows][block_k], the rows of x if they are given */
     uint16_t *narrow; /* [rows][block_k], the rows of x as bf16 */
 };
 
@@ -222,17 +224,27 @@ plan(struct gemm_job *job)
         job->w->panels * nr * job->w->depth > CACHED_BYTES / sizeof(float);
 }
 
+/* Columns k..k+depth-1 of the rows of x. */
 static void
-narrow_rows(const struct gemm_job *job, const struct part *p, size_t k,
-            size_t depth)
+take_rows(const struct gemm_job *job, struct part *p, size_t k, size_t depth)
 {
-    const struct bs_dev_gemm *a = job->a;
+    const struct bs_cpu_product *a = job->a;
     size_t here = a->w->k - k < depth ? a->w->k - k : depth, i;
 
+    if (a->rows == NULL) {
+        p->x = a->x + p->row * a->ldx + k;
+        p->ldx = a->ldx;
+    } else {
+        a->rows(a->arg, p->given, job->block_k, p->row, p->rows, k, here);
+        p->x = p->given;
+        p->ldx = job->block_k;
+    }
+    if (job->w->form != BS_CPU_BF16_PAIRS)
+        return;
     for (i = 0; i < p->rows; i++) {
         uint16_t *row = p->narrow + i * job->block_k;
 
-        job->c->isa->narrow(row, a->x + (p->row + i) * a->ldx + k, here);
+        job->c->isa->narrow(row, p->x + i * p->ldx, here);
         if (here < depth)
             row[here] = 0;
     }
@@ -243,13 +255,15 @@ static void
 finish(const struct gemm_job *job, const struct part *p, size_t j, size_t first,
        size_t rows)
 {
-    const struct bs_dev_gemm *a = job->a;
+    const struct bs_cpu_product *a = job->a;
     size_t nr = job->c->isa->nr, col = (p->panel + j) * nr;
+    size_t row = p->row + first;
 
-    job->c->isa->epilogue(&job->epilogue, col,
-                          p->sums + (j * p->rows + first) * nr,
-                          a->y + (p->row + first) * a->ldy + col, a->ldy, rows,
-                          a->w->n - col < nr ? a->w->n - col : nr);
+    job->c->isa->epilogue(
+        &job->epilogue, col, p->sums + (j * p->rows + first) * nr,
+        a->residual != NULL ? a->residual + row * a->ldr + col : NULL, a->ldr,
+        a->y + row * a->ldy + col, a->ldy, rows,
+        a->w->n - col < nr ? a->w->n - col : nr);
 }
 
 /* Add the products of `depth` columns of x from k on to the sums of panel j;
@@ -260,14 +274,13 @@ multiply_panel(const struct gemm_job *job, const struct part *p, size_t j,
                size_t k, size_t depth)
 {
     const struct bs_isa *isa = job->c->isa;
-    const struct bs_dev_gemm *a = job->a;
     size_t at = ((p->panel + j) * job->w->depth + k) * isa->nr, i;
     const float *full = (const float *)job->w->packed + at;
     const uint16_t *half = (const uint16_t *)job->w->packed + at;
-    size_t next = job->w->form == FORM_F32 ? job->w->depth * isa->nr : 0;
+    size_t next = job->w->form == BS_CPU_F32 ? job->w->depth * isa->nr : 0;
     bool last = k + depth == job->w->depth;
 
-    if (job->w->form == FORM_BF16) {
+    if (job->w->form == BS_CPU_BF16) {
         isa->widen(p->wide, half, depth * isa->nr);
         full = p->wide;
     }
@@ -276,12 +289,12 @@ multiply_panel(const struct gemm_job *job, const struct part *p, size_t j,
         size_t rows = left < RUN_TILES * isa->mr ? left : RUN_TILES * isa->mr;
         float *sums = p->sums + (j * p->rows + i) * isa->nr;
 
-        if (job->w->form == FORM_BF16_PAIRS)
+        if (job->w->form == BS_CPU_BF16_PAIRS)
             isa->gemm_bf16(p->narrow + i * job->block_k, job->block_k, half,
                            depth, sums, rows, k == 0);
         else
-            isa->gemm(a->x + (p->row + i) * a->ldx + k, a->ldx, full, depth,
-                      sums, rows, k == 0, i == 0 ? full + next : full);
+            isa->gemm(p->x + i * p->ldx, p->ldx, full, depth, sums, rows,
+                      k == 0, i == 0 ? full + next : full);
         if (last)
             finish(job, p, j, i, rows);
     }
@@ -291,7 +304,7 @@ static void
 gemm_chunk(void *arg, size_t chunk, unsigned thread)
 {
     const struct gemm_job *job = arg;
-    const struct bs_dev_gemm *a = job->a;
+    const struct bs_cpu_product *a = job->a;
     const struct bs_isa *isa = job->c->isa;
     size_t rb =
         job->rows_first ? chunk % job->row_blocks : chunk / job->panel_blocks;
@@ -305,13 +318,14 @@ gemm_chunk(void *arg, size_t chunk, unsigned thread)
                                                       : job->panels;
     p.sums = job->c->scratch[thread];
     p.wide = p.sums + job->rows * job->panels * isa->nr;
-    p.narrow = (uint16_t *)p.wide;
+    p.given = p.wide + job->block_k * isa->nr;
+    p.narrow = (uint16_t *)(p.given +
+                            (a->rows != NULL ? job->rows : 0) * job->block_k);
     do {
         size_t left = job->w->depth - k;
         size_t depth = left < job->block_k ? left : job->block_k;
 
-        if (job->w->form == FORM_BF16_PAIRS)
-            narrow_rows(job, &p, k, depth);
+        take_rows(job, &p, k, depth);
         for (j = 0; j < p.panels; j++)
             multiply_panel(job, &p, j, k, depth);
         k += depth;
@@ -319,26 +333,46 @@ gemm_chunk(void *arg, size_t chunk, unsigned thread)
 }
 
 int
-bs_cpu_gemm(struct bs_dev *d, const struct bs_dev_gemm *a)
+bs_cpu_multiply(struct bs_cpu *c, const struct bs_cpu_product *a)
 {
-    struct bs_cpu *c = (struct bs_cpu *)d;
     struct gemm_job job = {
         .c = c,
         .a = a,
-        .w = (const struct cpu_weight *)a->w,
+        .w = (const struct bs_cpu_weight *)a->w,
         .epilogue = {a->bias, a->scale, (int)a->epilogue},
-        .block_k = block_of(((const struct cpu_weight *)a->w)->depth),
+        .block_k = block_of(((const struct bs_cpu_weight *)a->w)->depth),
     };
-    size_t sums, block;
+    size_t sums, row;
     int r;
 
     plan(&job);
     sums = job.rows * job.panels * c->isa->nr * sizeof(float);
-    block = job.block_k *
-            (c->isa->nr * sizeof(float) + job.rows * sizeof(uint16_t));
-    r = bs_cpu_scratch(c, sums + block);
+    row = job.block_k *
+          (sizeof(uint16_t) + (a->rows != NULL ? sizeof(float) : 0));
+    r = bs_cpu_scratch(c, sums + job.block_k * c->isa->nr * sizeof(float) +
+                              job.rows * row);
     if (r == 0)
         bs_pool_run(c->pool, job.row_blocks * job.panel_blocks, gemm_chunk,
                     &job);
     return r;
+}
+
+int
+bs_cpu_gemm(struct bs_dev *d, const struct bs_dev_gemm *a)
+{
+    struct bs_cpu_product p = {
+        .w = a->w,
+        .m = a->m,
+        .x = a->x,
+        .ldx = a->ldx,
+        .y = a->y,
+        .ldy = a->ldy,
+        .bias = a->bias,
+        .epilogue = a->epilogue,
+        .scale = a->scale,
+        .residual = a->y,
+        .ldr = a->ldy,
+    };
+
+    return bs_cpu_multiply((struct bs_cpu *)d, &p);
 }

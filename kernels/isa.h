@@ -33,6 +33,17 @@ struct bs_isa_row {
     float scale, norm, rest, unit, cut;
 };
 
+/* Where 4 x 4 results of a convolution go, or what of them is inside the
+ * image: y = result + bias + residual, the last two if not NULL. */
+struct bs_isa_tile {
+    size_t rows, cols, channels;
+    float *y;
+    size_t y_row, ldy; /* floats between rows; between pixels */
+    const float *residual;
+    size_t residual_row, ldr;
+    const float *bias;
+};
+
 struct bs_isa {
     const char *name;
     size_t mr; /* rows of a tile */
@@ -69,10 +80,11 @@ struct bs_isa {
                   size_t cols, float factor);
 
     /* Rows of c, nr apart, to rows of y: columns col..col+cols-1 of bias and
-     * scale, cols <= nr. */
+     * scale, cols <= nr.  What a residual is added to, rows ldr apart, may be y
+     * itself. */
     void (*epilogue)(const struct bs_isa_epilogue *epi, size_t col,
-                     const float *c, float *y, size_t ldy, size_t rows,
-                     size_t cols);
+                     const float *c, const float *residual, size_t ldr,
+                     float *y, size_t ldy, size_t rows, size_t cols);
 
     /* Panels of nr columns from w^T: out[j / nr][i][j % nr] = w[j * ldw + i]
      * for n columns j and k rows i, zero where j >= n. */
@@ -94,6 +106,28 @@ struct bs_isa {
     void (*swiglu)(float *y, const float *gate, const float *up, size_t k);
     /* y = x * gelu(gate). */
     void (*geglu)(float *y, const float *x, const float *gate, size_t k);
+
+    /*
+     * The transforms of isa_winograd.h; `plane` floats lie between two of the
+     * 36 positions.  input: k channels of a tile whose pixels are given; writes
+     * whole vectors, up to k rounded up to nr.  weight: the six positions of
+     * row `row`, u[6][k][nr] from w [k][9][nr] in f32, or bf16 if `half`.
+     * output: m [36][nr].
+     */
+    void (*winograd_input)(float *v, size_t plane, const float *const pixel[36],
+                           size_t k);
+    void (*winograd_weight)(float *u, size_t plane, const void *w, bool half,
+                            size_t k, size_t row);
+    void (*winograd_output)(const float *m, size_t plane,
+                            const struct bs_isa_tile *to);
+
+    /* Of each of k channels over `pixels` pixels, ldx floats apart: sums[0][c]
+     * of x - origin, sums[1][c] of its square; f32 over 32 pixels, then f64. */
+    void (*channel_sums)(double *sums, const float *x, size_t ldx,
+                         size_t pixels, size_t k, const float *origin);
+    /* y = x * factor + offset, one pixel; then y * sigmoid(y) if `silu`. */
+    void (*affine)(float *y, const float *x, size_t k, const float *factor,
+                   const float *offset, bool silu);
 };
 
 extern const struct bs_isa bs_isa_portable;

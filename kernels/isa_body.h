@@ -8,6 +8,7 @@
 #include "kernels/isa_rows.h"
 #include "kernels/isa_screen.h"
 #include "kernels/isa_tile.h"
+#include "kernels/isa_winograd.h"
 
 #ifndef ISA_NAME
 #define ISA_NAME portable
@@ -39,6 +40,11 @@ const struct bs_isa ISA_TABLE(ISA_NAME) = {
     .layer_norm = layer_norm,
     .swiglu = swiglu,
     .geglu = geglu,
+    .winograd_input = winograd_input,
+    .winograd_weight = winograd_weight,
+    .winograd_output = winograd_output,
+    .channel_sums = channel_sums,
+    .affine = affine,
 };
 
 #endif

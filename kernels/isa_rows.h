@@ -130,7 +130,8 @@ swish_of(V a, float rate)
 
 INLINE void
 epilogue_rows(int kind, const float *bias, const float *scale, const float *c,
-              float *y, size_t ldy, size_t rows, size_t cols)
+              const float *from, size_t ldr, float *y, size_t ldy, size_t rows,
+              size_t cols)
 {
     size_t i, j;
 
@@ -153,7 +154,7 @@ epilogue_rows(int kind, const float *bias, const float *scale, const float *c,
             if (kind == BS_EPI_SILU)
                 a = swish_of(a, 1);
             if (kind == BS_EPI_RESIDUAL)
-                a = load_some(to, n, 0) + s * a;
+                a = load_some(from + i * ldr + j, n, 0) + s * a;
             store_some(to, a, n);
         }
     }
@@ -161,21 +162,27 @@ epilogue_rows(int kind, const float *bias, const float *scale, const float *c,
 
 static void
 epilogue(const struct bs_isa_epilogue *epi, size_t col, const float *c,
-         float *y, size_t ldy, size_t rows, size_t cols)
+         const float *residual, size_t ldr, float *y, size_t ldy, size_t rows,
+         size_t cols)
 {
     const float *bias = epi->bias != NULL ? epi->bias + col : NULL;
     const float *scale = epi->scale != NULL ? epi->scale + col : NULL;
 
     if (epi->kind == BS_EPI_GELU)
-        epilogue_rows(BS_EPI_GELU, bias, scale, c, y, ldy, rows, cols);
+        epilogue_rows(BS_EPI_GELU, bias, scale, c, residual, ldr, y, ldy, rows,
+                      cols);
     else if (epi->kind == BS_EPI_RESIDUAL)
-        epilogue_rows(BS_EPI_RESIDUAL, bias, scale, c, y, ldy, rows, cols);
+        epilogue_rows(BS_EPI_RESIDUAL, bias, scale, c, residual, ldr, y, ldy,
+                      rows, cols);
     else if (epi->kind == BS_EPI_QUICK_GELU)
-        epilogue_rows(BS_EPI_QUICK_GELU, bias, scale, c, y, ldy, rows, cols);
+        epilogue_rows(BS_EPI_QUICK_GELU, bias, scale, c, residual, ldr, y, ldy,
+                      rows, cols);
     else if (epi->kind == BS_EPI_SILU)
-        epilogue_rows(BS_EPI_SILU, bias, scale, c, y, ldy, rows, cols);
+        epilogue_rows(BS_EPI_SILU, bias, scale, c, residual, ldr, y, ldy, rows,
+                      cols);
     else
-        epilogue_rows(BS_EPI_NONE, bias, scale, c, y, ldy, rows, cols);
+        epilogue_rows(BS_EPI_NONE, bias, scale, c, residual, ldr, y, ldy, rows,
+                      cols);
 }
 
 static void
@@ -368,6 +375,64 @@ swiglu(float *y, const float *gate, const float *up, size_t k)
 
         store_some(y + i, swish_of(g, 1) * u, n);
     }
+}
+
+#define SUM_PIXELS 32 /* in f32 */
+
+static void
+channel_sums(double *sums, const float *x, size_t ldx, size_t pixels, size_t k,
+             const float *origin)
+{
+    size_t c, p, i;
+
+    memset(sums, 0, 2 * k * sizeof *sums);
+    for (p = 0; p < pixels; p += SUM_PIXELS, x += SUM_PIXELS * ldx) {
+        size_t rows = pixels - p < SUM_PIXELS ? pixels - p : SUM_PIXELS;
+
+        for (c = 0; c < k; c += VW) {
+            size_t n = k - c < VW ? k - c : VW;
+            V o = load_some(origin + c, k - c, 0), s = {0}, q = {0};
+            float sum[VW], square[VW];
+
+            for (i = 0; i < rows; i++) {
+                V d = load_some(x + i * ldx + c, k - c, 0) - o;
+
+                s += d;
+                q += d * d;
+            }
+            STORE(sum, s);
+            STORE(square, q);
+            for (i = 0; i < n; i++) {
+                sums[c + i] += (double)sum[i];
+                sums[k + c + i] += (double)square[i];
+            }
+        }
+    }
+}
+
+INLINE void
+affine_row(float *y, const float *x, size_t k, const float *factor,
+           const float *offset, bool silu)
+{
+    size_t i;
+
+    for (i = 0; i < k; i += VW) {
+        size_t n = k - i;
+        V a = load_some(x + i, n, 0) * load_some(factor + i, n, 0) +
+              load_some(offset + i, n, 0);
+
+        store_some(y + i, silu ? swish_of(a, 1) : a, n);
+    }
+}
+
+static void
+affine(float *y, const float *x, size_t k, const float *factor,
+       const float *offset, bool silu)
+{
+    if (silu)
+        affine_row(y, x, k, factor, offset, true);
+    else
+        affine_row(y, x, k, factor, offset, false);
 }
 
 static void

@@ -8,7 +8,7 @@
 
 #include "common/mem.h"
 #include "common/pool.h"
-#include "kernels/dev.h"
+#include "kernels/image_ops.h"
 
 #include <math.h>
 #include <time.h>

@@ -6,7 +6,7 @@ BENCH_BIN := $(BUILD)/tests/bench
 bench_probe = printf '\#include <%s>\n' $(1) | $(CC) -E -x c - >/dev/null 2>&1 || { \
    echo 'bench: <$(1)> not found; sudo apt-get install $(2)' >&2; exit 1; }
 
-$(BENCH_BIN)/bench-gemm $(BENCH_BIN)/bench-attention: $(BENCH_BIN)/%: $(BENCH_BIN)/%.o $(LIB)
+$(BENCH_BIN)/bench-gemm $(BENCH_BIN)/bench-attention $(BENCH_BIN)/bench-conv2d: $(BENCH_BIN)/%: $(BENCH_BIN)/%.o $(LIB)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(CFLAGS) $(SANFLAGS) $(LDFLAGS) -o $@ $^ $(bs_LIBS) -ldnnl -lopenblas -lgomp $(LDLIBS)
 
@@ -20,11 +20,12 @@ bench-peers:
 	$(Q)$(call bench_probe,dnnl.h,libdnnl-dev)
 	$(Q)$(call bench_probe,cblas.h,libopenblas-dev)
 
-## bench-kernels: matrix products and attention against oneDNN and OpenBLAS
+## bench-kernels: matrix products, attention and convolution against oneDNN and OpenBLAS
 bench-kernels: bench-peers
-	$(Q)$(MAKE) $(BENCH_BIN)/bench-gemm $(BENCH_BIN)/bench-attention
+	$(Q)$(MAKE) $(BENCH_BIN)/bench-gemm $(BENCH_BIN)/bench-attention $(BENCH_BIN)/bench-conv2d
 	$(Q)env -u OPENBLAS_CORETYPE -u OPENBLAS_L2_SIZE $(BENCH_BIN)/bench-gemm
 	$(Q)env -u OPENBLAS_CORETYPE -u OPENBLAS_L2_SIZE $(BENCH_BIN)/bench-attention
+	$(Q)env -u OPENBLAS_CORETYPE -u OPENBLAS_L2_SIZE $(BENCH_BIN)/bench-conv2d
 
 ## bench-embed: images a second against PyTorch and ONNX Runtime
 bench-embed: all $(PARITY_PYTHON)
