@@ -4,22 +4,24 @@
 
 PARITY_PYTHON ?= build/parity/bin/python
 PARITY_PIP    := numpy Pillow torch torchvision transformers timm safetensors overcomplete 'matplotlib<3.9' \
-                 scipy statsmodels xxhash
+                 scipy statsmodels xxhash open_clip_torch
 PIXELS        := $(BUILD)/tests/parity/pixels
 TRAIN_STEPS   := $(BUILD)/tests/parity/train-steps
+TOKENS        := $(BUILD)/tests/parity/tokens
+DRIVERS       := $(PIXELS) $(TRAIN_STEPS) $(TOKENS)
 
-$(PIXELS) $(TRAIN_STEPS): %: %.o $(LIB)
+$(DRIVERS): %: %.o $(LIB)
 	$(call say,LINK,$@)
 	$(link)
 
--include $(PIXELS).d $(TRAIN_STEPS).d
+-include $(DRIVERS:=.d)
 
 build/parity/bin/python:
 	$(Q)$(PYTHON) -m venv build/parity || { rm -rf build/parity; exit 1; }
 	$(Q)build/parity/bin/pip install -q $(PARITY_PIP) || { rm -rf build/parity; exit 1; }
 
 ## parity: everything against the libraries that define it
-parity: parity-images parity-dinov2 parity-sae parity-sae-train parity-energy
+parity: parity-images parity-dinov2 parity-sae parity-sae-train parity-energy parity-tokenizer
 
 ## parity-images: decode, resize, crop and damaged files against Pillow
 parity-images: $(PIXELS) $(PARITY_PYTHON)
@@ -43,3 +45,16 @@ parity-energy: $(BUILD)/bs-energy $(PARITY_PYTHON)
 	$(Q)$(PARITY_PYTHON) tests/parity/energy.py $(BUILD)/bs-energy
 
 .PHONY: parity parity-energy parity-images parity-dinov2 parity-sae parity-sae-train
+# transformers up to 4.x, whose CLIPTokenizer is the slow one
+PARITY_PYTHON4 ?= build/parity4/bin/python
+build/parity4/bin/python:
+	$(Q)$(PYTHON) -m venv build/parity4 || { rm -rf build/parity4; exit 1; }
+	$(Q)build/parity4/bin/pip install -q 'transformers<5' && \
+	   build/parity4/bin/pip install -q --no-deps open_clip_torch || { rm -rf build/parity4; exit 1; }
+
+## parity-tokenizer: ids of captions against transformers before and since 5.0
+parity-tokenizer: $(TOKENS) $(PARITY_PYTHON) $(PARITY_PYTHON4)
+	$(Q)$(PARITY_PYTHON4) tests/parity/tokenizer.py $(TOKENS)
+	$(Q)$(PARITY_PYTHON) tests/parity/tokenizer.py $(TOKENS)
+
+.PHONY: parity parity-tokenizer parity-energy parity-images parity-dinov2 parity-sae
