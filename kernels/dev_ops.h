@@ -91,6 +91,7 @@ struct bs_dev_decode {
 };
 
 struct bs_train_ops;
+
 /* The part of packed convolution weights that every backend has. */
 struct bs_conv {
     struct bs_conv_shape shape;

@@ -44,7 +44,6 @@ parity-sae-train: $(TRAIN_STEPS) $(PARITY_PYTHON)
 parity-energy: $(BUILD)/bs-energy $(PARITY_PYTHON)
 	$(Q)$(PARITY_PYTHON) tests/parity/energy.py $(BUILD)/bs-energy
 
-.PHONY: parity parity-energy parity-images parity-dinov2 parity-sae parity-sae-train
 # transformers up to 4.x, whose CLIPTokenizer is the slow one
 PARITY_PYTHON4 ?= build/parity4/bin/python
 build/parity4/bin/python:
@@ -57,4 +56,4 @@ parity-tokenizer: $(TOKENS) $(PARITY_PYTHON) $(PARITY_PYTHON4)
 	$(Q)$(PARITY_PYTHON4) tests/parity/tokenizer.py $(TOKENS)
 	$(Q)$(PARITY_PYTHON) tests/parity/tokenizer.py $(TOKENS)
 
-.PHONY: parity parity-tokenizer parity-energy parity-images parity-dinov2 parity-sae
+.PHONY: parity parity-energy parity-images parity-dinov2 parity-sae parity-sae-train parity-tokenizer
