@@ -1,5 +1,5 @@
 /*
- * image.c - see image_ops.h.  Checks the ranges of every call before the
+ * image_ops.c - see image_ops.h.  Checks the ranges of every call before the
  * backend sees it.
  */
 #include "kernels/image_ops.h"
