@@ -185,6 +185,17 @@ choose(const struct bs_opt *o, const char *value)
     return why;
 }
 
+static const char *
+append(struct bs_opt_list *list, const char *value)
+{
+    if (*value == '\0')
+        return "empty";
+    if (list->count == BS_OPT_LIST_MAX)
+        return "too many of them";
+    list->item[list->count++] = value;
+    return NULL;
+}
+
 /* Store the value; NULL, or why it is wrong. */
 static const char *
 store(const struct bs_opt *o, const char *value)
@@ -208,6 +219,8 @@ store(const struct bs_opt *o, const char *value)
             return "empty";
         *(const char **)o->to = value;
         return NULL;
+    case BS_OPT_FILES:
+        return append(o->to, value);
     default:
         return "not an option with a value";
     }

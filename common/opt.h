@@ -21,8 +21,11 @@ enum bs_opt_kind {
     BS_OPT_F64,     /* to: double *, finite */
     BS_OPT_STR,     /* to: const char **, borrowed from argv, not empty */
     BS_OPT_FILE,    /* the same; completions offer files */
+    BS_OPT_FILES,   /* to: struct bs_opt_list *, one more each time */
     BS_OPT_ENUM     /* to: int *, index into the NULL-ended list `names` */
 };
+
+#define BS_OPT_LIST_MAX 64
 
 struct bs_opt {
     enum bs_opt_kind kind;
@@ -33,6 +36,12 @@ struct bs_opt {
     void *to;
     uint64_t min, max;
     const char *const *names;
+};
+
+/* The values of an option that may be repeated, borrowed from argv. */
+struct bs_opt_list {
+    const char *item[BS_OPT_LIST_MAX];
+    size_t count;
 };
 
 /* clang-format off */
@@ -57,6 +66,8 @@ struct bs_opt {
     {BS_OPT_STR, ch, name, arg, help, to, 0, 0, 0}
 #define OPT_FILE(ch, name, arg, to, help) \
     {BS_OPT_FILE, ch, name, arg, help, to, 0, 0, 0}
+#define OPT_FILES(ch, name, arg, to, help) \
+    {BS_OPT_FILES, ch, name, arg, help, to, 0, 0, 0}
 #define OPT_ENUM(ch, name, arg, to, names, help) \
     {BS_OPT_ENUM, ch, name, arg, help, to, 0, 0, names}
 #define OPT_DONE {BS_OPT_END, 0, 0, 0, 0, 0, 0, 0, 0}
@@ -77,7 +88,8 @@ struct bs_cmd {
  * operand); returns the index of the first operand.  Prints and exits for
  * --help, --version and the hidden --list-options (status 0) and for anything
  * wrong (one line and a usage line on stderr, status 64).  A repeated option:
- * the last one wins.  Unambiguous prefixes of long names are not accepted.
+ * the last one wins, but for BS_OPT_FILES.
+ * Unambiguous prefixes of long names are not accepted.
  */
 int bs_opt_parse(const struct bs_cmd *cmd, int argc, char *argv[]);
 
