@@ -102,7 +102,7 @@ json_value(struct bs_buf *b, const struct bs_cell *c, struct bs_err *e)
 {
     if (c->kind == BS_CELL_TEXT)
         return bs_json_quote(b, c->text, e);
-    if (c->kind == BS_CELL_NONE || (c->kind == BS_CELL_REAL && isnan(c->real)))
+    if (c->kind == BS_CELL_NONE || (c->kind == BS_CELL_REAL && !isfinite(c->real)))
         return bs_buf_str(b, "null", e);
     return add_value(b, c, 15, 17, e);
 }

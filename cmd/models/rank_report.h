@@ -5,8 +5,8 @@
  * TSV: a line of names, then a line a row; a control character in a text comes
  * out as \xNN; a number is the shortest that reads back as the same value; what
  * is not known is nan, what does not apply is empty.  JSONL: an object a row;
- * both of those are null.  Table: columns aligned, four digits, long texts cut;
- * in memory until the end.
+ * both of those are null, as is an infinity.  Table: columns aligned, four
+ * digits, long texts cut; in memory until the end.
  */
 #ifndef BS_MODELS_RANK_REPORT_H
 #define BS_MODELS_RANK_REPORT_H
