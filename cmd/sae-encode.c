@@ -3,19 +3,18 @@
  *
  * Memory: the model, twice for the device, and two batches of tokens.
  */
-#include <math.h>
 #include <stdio.h>
 
 #include "cmd/models/sae_encode.h"
 #include "cmd/sae-commands.h"
+#include "cmd/sae-select.h"
 #include "cmd/shared.h"
 
 struct command {
     struct bs_std std;
     const char *model;
-    int select, dtype; /* select -1: as the model says */
-    uint64_t k;
-    double tau; /* NaN: the model's */
+    struct bs_sae_choice choice;
+    int dtype;
     struct bs_sae sae;
     struct bs_out out;
     struct bs_relay relay;
@@ -47,37 +46,6 @@ wanted(void *arg, const char *key)
     return bs_std_mine(&c->std, key);
 }
 
-/* What the options change of the model's own selection. */
-static void
-override(const struct bs_cmd *cmd, struct command *c)
-{
-    struct bs_sae *s = &c->sae;
-
-    if (c->select >= 0)
-        s->select = (enum bs_sae_select)c->select;
-    if (c->k > 0)
-        s->k = (uint32_t)c->k;
-    if (!isnan(c->tau))
-        s->tau = (float)c->tau;
-    if (c->k > 0 && s->select != BS_SAE_TOPK)
-        bs_opt_misuse(cmd, "'-k' belongs to '--select=topk'");
-    if (!isnan(c->tau) && s->select != BS_SAE_THRESHOLD &&
-        s->select != BS_SAE_BATCH_TOPK)
-        bs_opt_misuse(cmd, "'--tau' belongs to '--select=threshold'");
-    if (c->k > s->concepts)
-        bs_opt_misuse(cmd, "'-k' is at most %zu, the model's concepts",
-                      s->concepts);
-    if (s->select == BS_SAE_TOPK && s->k < 1)
-        bs_opt_misuse(cmd, "the model says no k: 'topk' needs '-k'");
-    if (s->select == BS_SAE_JUMPRELU && s->taus == NULL)
-        bs_opt_misuse(cmd, "the model has no thresholds for 'jumprelu'");
-    if (s->select != BS_SAE_TOPK && s->select != BS_SAE_JUMPRELU &&
-        !(s->tau > 0))
-        bs_opt_misuse(cmd, isnan(c->tau) ? "the model says no threshold: "
-                                           "'--tau' is needed"
-                                         : "'--tau' must be above 0");
-}
-
 /* Options into c and the model read; the index of the first operand. */
 static int
 parse(struct command *c, int argc, char *argv[])
@@ -85,13 +53,7 @@ parse(struct command *c, int argc, char *argv[])
     static const char *const dtypes[] = {"f16", "f32", NULL};
     const struct bs_opt opt[] = {
         OPT_FILE('m', "model", "file", &c->model, "the model, of bs-model(5)"),
-        OPT_ENUM(0, "select", "rule", &c->select, bs_sae_select_names,
-                 "topk, batchtopk, threshold, jumprelu (default: the model's)"),
-        OPT_U64('k', "top", "n", &c->k, 1, 1024,
-                "codes a token, with topk (default: the model's)"),
-        OPT_F64(0, "tau", "value", &c->tau,
-                "least code, with threshold and batchtopk (default: the "
-                "model's)"),
+        BS_SAE_CHOICE(&c->choice),
         OPT_ENUM(0, "dtype", "type", &c->dtype, dtypes,
                  "type of the values: f16 (default), f32"),
         BS_STD_THREADS(&c->std),
@@ -111,7 +73,7 @@ parse(struct command *c, int argc, char *argv[])
     if (c->model == NULL)
         bs_opt_misuse(&cmd, "no model: '-m' is needed");
     check(bs_sae_load(&c->sae, c->model, &e), &e);
-    override(&cmd, c);
+    bs_sae_choose(&cmd, &c->choice, &c->sae);
     if (c->sae.select == BS_SAE_TOPK)
         snprintf(c->params, sizeof c->params,
                  "{\"dtype\":\"%s\",\"k\":%ju,\"select\":\"topk\"}",
@@ -151,8 +113,7 @@ int
 bs_sae_encode_main(int argc, char *argv[])
 {
     struct command c = {.std = BS_STD_DEFAULT,
-                        .select = -1,
-                        .tau = NAN,
+                        .choice = BS_SAE_CHOICE_DEFAULT,
                         .relay = {.head = fill_head, .wanted = wanted}};
     struct bs_sae_encode_options options = {0};
     struct bs_sae_encode_stats total;

@@ -6,6 +6,7 @@
 #include <math.h>
 #include <stdio.h>
 
+#include "cmd/models/features.h"
 #include "cmd/models/sae_encoder.h"
 #include "common/dtype.h"
 #include "common/mem.h"
@@ -212,62 +213,16 @@ flush(void *arg, struct bs_err *e)
     return r;
 }
 
-/* The record's features as f32 behind those that wait, every one finite. */
-static int
-take_features(struct bs_sae_encode *en, const struct bs_tensor *x,
-              struct bs_err *e)
-{
-    size_t n = (size_t)(x->shape[0] * x->shape[1]), from = en->x.len, i;
-    const float *v;
-    int r = bs_buf_fill(&en->x, 0, n * sizeof(float), e);
-
-    if (r < 0)
-        return r;
-    bs_to_f32((float *)(void *)(en->x.data + from), x->dtype, x->data, n);
-    v = (const float *)(const void *)(en->x.data + from);
-    for (i = 0; i < n; i++)
-        if (!(fabsf(v[i]) < INFINITY))
-            return bs_err_set(e, BS_EX_DATA,
-                              "token %zu holds a value that is not finite",
-                              i / en->s->width);
-    return 0;
-}
-
-static int
-find_features(const struct bs_sae_encode *en, const struct bs_doc *rec,
-              const struct bs_tensor **out, struct bs_err *e)
-{
-    const struct bs_tensor *x = *out = bs_doc_tensor(rec, "x");
-
-    if (x == NULL)
-        return bs_err_set(e, BS_EX_DATA, "no features: 'x' is missing");
-    if (x->rank != 2)
-        return bs_err_set(e, BS_EX_DATA, "x is not [tokens, width]");
-    if (x->dtype != BS_DTYPE_F16 && x->dtype != BS_DTYPE_BF16 &&
-        x->dtype != BS_DTYPE_F32)
-        return bs_err_set(e, BS_EX_DATA, "x is %s, not F16, BF16 or F32",
-                          bs_dtype_name(x->dtype));
-    if (x->shape[1] != en->s->width)
-        return bs_err_set(e, BS_EX_DATA,
-                          "features of width %ju, but the model's is %zu",
-                          (uintmax_t)x->shape[1], en->s->width);
-    return 0;
-}
-
 static int
 put(void *arg, const struct bs_doc *rec, struct bs_err *e)
 {
     struct bs_sae_encode *en = arg;
     struct waiting *w = &en->wait[en->waiting];
-    const struct bs_tensor *x;
-    int r = find_features(en, rec, &x, e);
+    int r = bs_features_read(&en->x, &w->tokens, rec, en->s->width, e);
 
-    if (r == 0)
-        r = take_features(en, x, e);
     if (r < 0)
-        return bs_err_prefix(e, "record '%s'", bs_doc_meta(rec, "key"));
+        return r;
     w->rec = (struct bs_doc){0};
-    w->tokens = (size_t)x->shape[0];
     en->tokens += w->tokens;
     en->waiting++;
     r = bs_relay_metadata(&w->rec, rec, e);
