@@ -14,6 +14,7 @@ static const struct subcommand {
 } subcommands[] = {
     {"encode", "features to sparse codes", bs_sae_encode_main},
     {"decode", "sparse codes to features", bs_sae_decode_main},
+    {"eval", "metrics of an autoencoder and its dictionary", bs_sae_eval_main},
     {"import", "autoencoders of other programs, as models", bs_sae_import_main},
     {"export", "models as other programs' files", bs_sae_export_main},
 };

@@ -62,5 +62,7 @@ int bs_sae_save(struct bs_sae *s, const struct bs_doc *more, const char *path,
 int bs_sae_document(struct bs_doc *doc, const struct bs_sae *s,
                     struct bs_err *e) BS_CHECKED;
 void bs_sae_release(struct bs_sae *s);
+/* Release all arrays but the dictionary's: dec_w and dec_b. */
+void bs_sae_release_encoder(struct bs_sae *s);
 
 #endif

@@ -364,6 +364,21 @@ bs_sae_save(struct bs_sae *s, const struct bs_doc *more, const char *path,
 }
 
 void
+bs_sae_release_encoder(struct bs_sae *s)
+{
+    float *dec_w = s->dec_w, *dec_b = s->dec_b;
+    size_t i;
+
+    s->dec_w = s->dec_b = NULL;
+    for (i = 0; i < BS_LEN(fields); i++) {
+        bs_free(*slot(s, &fields[i]));
+        *slot(s, &fields[i]) = NULL;
+    }
+    s->dec_w = dec_w;
+    s->dec_b = dec_b;
+}
+
+void
 bs_sae_release(struct bs_sae *s)
 {
     size_t i;
