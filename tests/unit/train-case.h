@@ -62,13 +62,30 @@ case_array(const struct train_case *c, const char *name, size_t *n)
     return copy;
 }
 
+/* The tokens of all steps; ends the program where there are none. */
+static inline void
+case_tokens(struct train_case *c, const char *path)
+{
+    struct bs_safetensors *own = c->file;
+    struct bs_err e = {0};
+    size_t n = 0;
+
+    if (bs_safetensors_open(&c->file, path, &e) == 0)
+        c->x = case_array(c, "x", &n);
+    if (c->x == NULL || n != c->o.steps * c->batch * c->o.width) {
+        fprintf(stderr, "%s: no tokens %s\n", path, e.text);
+        exit(1);
+    }
+    bs_safetensors_close(c->file);
+    c->file = own;
+}
+
 /* Ends the program where the file is not a case. */
 static inline void
 case_open(struct train_case *c, const char *path)
 {
     struct bs_trainer_options *o = &c->o;
     struct bs_err e = {0};
-    size_t n;
 
     *c = (struct train_case){0};
     if (bs_safetensors_open(&c->file, path, &e) < 0) {
@@ -103,11 +120,6 @@ case_open(struct train_case *c, const char *path)
     o->decay = case_number(c, "decay");
     o->clip = (float)case_number(c, "clip");
     c->batch = (size_t)case_number(c, "batch");
-    c->x = case_array(c, "x", &n);
-    if (c->x == NULL || n != o->steps * c->batch * o->width) {
-        fprintf(stderr, "%s: no tokens\n", path);
-        exit(1);
-    }
 }
 
 static inline void
