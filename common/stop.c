@@ -6,9 +6,12 @@
 #include "common/clock.h"
 
 #include <signal.h>
+#include <stdatomic.h>
 #include <unistd.h>
 
-static volatile sig_atomic_t stop_signal;
+/* Atomic, because any thread may ask; lock-free, because a handler sets it. */
+static atomic_int stop_signal;
+_Static_assert(ATOMIC_INT_LOCK_FREE == 2, "a handler may set an int");
 static double stop_at; /* seconds of the monotonic clock; 0: no limit */
 
 static void

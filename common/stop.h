@@ -12,6 +12,7 @@
 
 /* seconds 0: no limit. */
 void bs_stop_install(uint64_t seconds);
+/* On any thread. */
 bool bs_stop_wanted(void);
 /* "SIGTERM", "SIGINT" or "time limit"; NULL while none. */
 const char *bs_stop_reason(void);
