@@ -55,7 +55,7 @@ struct bs_sae {
 int bs_sae_load(struct bs_sae *s, const char *path,
                 struct bs_err *e) BS_CHECKED;
 /* Write the file as bs_out does (NULL or "-": stdout), with the metadata of
- * `more` (NULL: none) besides the model's; sets s->sha256, but for stdout. */
+ * `more` (NULL: none) besides the model's; sets s->sha256 where that is a file. */
 int bs_sae_save(struct bs_sae *s, const struct bs_doc *more, const char *path,
                 struct bs_err *e) BS_CHECKED;
 /* The document that is written; it borrows the model's arrays. */

@@ -343,6 +343,7 @@ bs_sae_save(struct bs_sae *s, const struct bs_doc *more, const char *path,
 {
     struct bs_doc doc = {0};
     struct bs_out out;
+    bool file = false;
     size_t i;
     int r = bs_sae_document(&doc, s, e);
 
@@ -351,6 +352,7 @@ bs_sae_save(struct bs_sae *s, const struct bs_doc *more, const char *path,
     if (r == 0)
         r = bs_out_open(&out, path, e);
     if (r == 0) {
+        file = out.path != NULL;
         r = bs_doc_save(&doc, out.fd, e);
         r = r < 0 ? bs_err_prefix(e, "cannot write '%s'", out.name)
                   : bs_out_commit(&out, e);
@@ -358,9 +360,8 @@ bs_sae_save(struct bs_sae *s, const struct bs_doc *more, const char *path,
             bs_out_abandon(&out);
     }
     bs_doc_release(&doc);
-    return r < 0 || path == NULL || strcmp(path, "-") == 0
-               ? r
-               : digest_of(path, s->sha256, e);
+    /* what is no file cannot be read again */
+    return r < 0 || !file ? r : digest_of(path, s->sha256, e);
 }
 
 void
