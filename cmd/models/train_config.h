@@ -76,6 +76,10 @@ int bs_train_config_agree(const struct bs_train_config *given,
 int bs_train_config_check(const struct bs_train_config *c,
                           struct bs_err *e) BS_CHECKED;
 
+/* The shard "index/count" (0/1 where it is unset); false for other text. */
+bool bs_train_config_shard(const struct bs_train_config *c, uint64_t *index,
+                           uint64_t *count);
+
 /* Append as canonical JSON, by the names of the options, with a NUL; and back:
  * -BS_EX_DATA for what was not written so. */
 int bs_train_config_json(const struct bs_train_config *c, struct bs_buf *json,
