@@ -12,6 +12,7 @@ static const struct subcommand {
     const char *name, *brief;
     int (*main)(int argc, char *argv[]);
 } subcommands[] = {
+    {"train", "features to a sparse autoencoder", bs_sae_train_main},
     {"encode", "features to sparse codes", bs_sae_encode_main},
     {"decode", "sparse codes to features", bs_sae_decode_main},
     {"eval", "metrics of an autoencoder and its dictionary", bs_sae_eval_main},

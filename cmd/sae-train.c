@@ -4,6 +4,7 @@
  * Memory: the model with two moments a weight and its gradient, the shuffle
  * buffer, two batches of tokens.
  */
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "cmd/sae-commands.h"
@@ -110,6 +111,8 @@ settle(struct command *c)
         bs_train_config_complete(config);
     }
     check(bs_train_config_check(config, &e), &e);
+    (void)bs_train_config_shard(config, &c->o.std.shard_index,
+                                &c->o.std.shard_count);
     if (c->job.resume == NULL && config->steps == UINT64_MAX &&
         config->rate_end != config->rate &&
         bs_token_once(c->job.path, c->job.paths) != NULL)
@@ -142,6 +145,7 @@ static void
 check_output(const struct bs_train_options *o)
 {
     bool piped = o->std.output == NULL || strcmp(o->std.output, "-") == 0;
+    struct stat st;
     struct bs_out out;
     struct bs_err e = {0};
 
@@ -154,8 +158,9 @@ check_output(const struct bs_train_options *o)
                          "'-o file'");
         bs_sae_train_misuse(&e);
     }
-    check(bs_out_open(&out, o->std.output, &e), &e);
-    if (!piped) {
+    /* to open a pipe and close it again would be an end to its reader */
+    if (!piped && (stat(o->std.output, &st) != 0 || S_ISREG(st.st_mode))) {
+        check(bs_out_open(&out, o->std.output, &e), &e);
         bs_out_abandon(&out);
         bs_out_sweep(o->std.output);
     }

@@ -35,6 +35,12 @@ ok 'a model comes out, quietly, and can be used' '
 	bs-cat -H codes.bs | grep -q "\"concepts\": \"50\""
 	train --epochs=2 features.bs | cmp - m.safetensors
 '
+ok 'into a pipe: the same bytes' '
+	mkfifo fifo
+	cat fifo >got.safetensors & train --epochs=2 -o fifo features.bs
+	wait
+	cmp got.safetensors m.safetensors
+'
 ok 'any number of threads, any buffer of the pipe: the same bytes' '
 	train --epochs=2 -T 1 features.bs | cmp - m.safetensors
 	train --epochs=2 -T 3 features.bs | cmp - m.safetensors
@@ -88,7 +94,7 @@ ok 'progress where it is asked for, a summary with -v' '
 	train -q --epochs=2 features.bs 2>err >m2.safetensors && test ! -s err
 '
 # ---- checkpoints ----
-long="--epochs=40 --metrics-every=3"
+long="--epochs=20 --metrics-every=3"
 train $long --metrics=want.jsonl -o want.safetensors features.bs
 timeless want.jsonl >want.txt
 
@@ -101,35 +107,56 @@ ok 'a checkpoint stays, is a model, and makes the same model at once' '
 	ls | grep -F ck. && exit 1
 	true
 '
-ok 'kill -9 at five random moments, gone on with each time: the same bytes' '
+# killed N command...: run it, which says --checkpoint=ck --resume=ck, to know how long it takes; then N times into a
+# kill at a random moment, then to its end.  Not a function as the command: its shell would be killed instead.
+killed () {
+	t_kills=$1 t_rounds=0
+	shift
 	rm -f ck j.jsonl
-	kills=0 rounds=0
-	while test $kills -lt 5 && test $rounds -lt 60
+	t_from=$(date +%s.%N)
+	"$@"
+	t_span=$(echo "$t_from $(date +%s.%N)" | awk '{ print $2 - $1 }')
+	rm -f ck j.jsonl
+	while test $t_kills -gt 0
 	do
-		rounds=$((rounds + 1))
-		rm -f got.safetensors
-		# not the function: its shell would be killed instead
-		bs-sae train $small $long --checkpoint=ck --resume=ck --every=1 --metrics=j.jsonl -o got.safetensors \
-			features.bs 2>err &
-		pid=$!
-		wait=$(od -An -N2 -tu2 /dev/urandom | awk "{ print 0.02 + \$1 / 65536 * ${BS_SAN:+10 *} 0.3 }")
-		sleep $wait
-		kill -9 $pid 2>/dev/null
-		rc=0; wait $pid || rc=$?
-		echo "killed after $wait s: $rc"
-		case $rc in
-		137) kills=$((kills + 1)) ;;
+		t_rounds=$((t_rounds + 1))
+		test $t_rounds -lt 100
+		"$@" 2>err &
+		t_pid=$!
+		t_wait=$(od -An -N2 -tu2 /dev/urandom | awk "{ print \$1 / 65536 * $t_span }")
+		sleep $t_wait
+		kill -9 $t_pid 2>/dev/null || true
+		t_rc=0
+		wait $t_pid || t_rc=$?
+		echo "after $t_wait s of $t_span: $t_rc"
+		case $t_rc in
+		137) t_kills=$((t_kills - 1)) ;;
 		0) rm -f ck j.jsonl ;; # it was through: once more
-		*) cat err; exit 1 ;;
+		*) cat err; return 1 ;;
 		esac
 	done
-	test $kills -eq 5
-	train $long --checkpoint=ck --resume=ck --metrics=j.jsonl -o got.safetensors features.bs
+	"$@"
+}
+ok 'kill -9 at five random moments, gone on with each time: the same bytes' '
+	killed 5 bs-sae train $small $long --checkpoint=ck --resume=ck --every=2 --metrics=j.jsonl -o got.safetensors \
+		features.bs
 	cmp got.safetensors want.safetensors
 	timeless j.jsonl | cmp - want.txt
 	ls | grep -E "tmp" && exit 1
 	true
 '
+for kind in "--recipe=ra-sae --points=60 --keep-parts" "--recipe=openai --aux-k=8 --dead=2000" \
+	"--recipe=batchtopk --pre-bias=mean --aux=reanimate" "--recipe=ra-sae --select=batchtopk --no-multiplier --math=bf16"
+do
+	ok "every kind of state survives: $kind" '
+		kind="$kind --concepts=50 --top=3 --batch=200 --epochs=8 --metrics-every=5"
+		bs-sae train $kind --metrics=k.jsonl -o kind.safetensors features.bs
+		bs-sae train $kind -T 1 --checkpoint=ck --every=7 features.bs | cmp - kind.safetensors
+		killed 2 bs-sae train $kind --checkpoint=ck --resume=ck --every=3 --metrics=j.jsonl -o got.safetensors features.bs
+		cmp got.safetensors kind.safetensors
+		timeless k.jsonl >k.txt && timeless j.jsonl | cmp - k.txt
+	'
+done
 ok 'SIGTERM: 75, a checkpoint, no model; gone on with, by time or from a pipe: the same bytes' '
 	rm -f ck
 	rm -f pipe && mkfifo pipe
@@ -164,6 +191,10 @@ ok 'other data, other options, a file that changed under way: refused' '
 	refuse 64 "recipe. is topk in the checkpoint" bs-sae train --resume=ck --recipe=openai features.bs
 	refuse 64 "epochs. is 1000000 in the checkpoint, not 1" bs-sae train --resume=ck - <features.bs
 	exits 75 bs-sae train --resume=ck -k 3 --recipe=topk --time-limit=1 features.bs 2>err
+	train --epochs=30 --shard=1/2 --limit=3 --tokens=patch --checkpoint=ck features.bs >want2.safetensors
+	killed 1 bs-sae train $small --epochs=30 --shard=1/2 --limit=3 --tokens=patch --checkpoint=ck --resume=ck --every=9 \
+		-o got2.safetensors features.bs
+	bs-sae train --resume=ck features.bs | cmp - want2.safetensors
 '
 ok 'a checkpoint that is cut, damaged, empty, a model, not there' '
 	size=$(wc -c <ck)

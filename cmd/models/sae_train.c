@@ -129,13 +129,17 @@ open_feed(struct run *t, struct bs_err *e)
     return bs_feed_open(&t->feed, &o, t->source, e);
 }
 
+/* The model is released. */
 static int
-open_trainer(struct run *t, const struct bs_sae *model, struct bs_err *e)
+open_trainer(struct run *t, struct bs_sae *model, struct bs_err *e)
 {
     struct bs_trainer_options o = bs_train_config_trainer(
         &t->state.config, model->width, t->state.steps, t->state.warmup);
 
-    return bs_trainer_open(&t->trainer, &o, model, t->job->dev, e);
+    int r = bs_trainer_open(&t->trainer, &o, model, t->job->dev, e);
+
+    bs_sae_release(model);
+    return r;
 }
 
 /* The trainer of a model that is drawn here. */
@@ -157,7 +161,6 @@ open_drawn(struct run *t, struct bs_err *e)
     bs_train_start_release(&t->start);
     if (r == 0)
         r = open_trainer(t, &model, e);
-    bs_sae_release(&model);
     return r < 0 ? r : BS_TOKENS_RUN;
 }
 
@@ -193,7 +196,7 @@ begin(struct run *t, struct bs_err *e)
 static int
 go_on(struct run *t, struct bs_err *e)
 {
-    const struct bs_train_checkpoint *from = t->job->resume;
+    struct bs_train_checkpoint *from = t->job->resume;
     int r;
 
     t->state = from->state;

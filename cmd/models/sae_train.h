@@ -13,9 +13,11 @@
 
 struct bs_train_job {
     struct bs_train_config config; /* complete and checked */
-    const struct bs_sae *init;     /* config.init's model, or NULL */
-    /* To go on from: config is its own.  NULL: from the beginning. */
-    const struct bs_train_checkpoint *resume;
+    /* The start: config.init's model; or a checkpoint to go on from, whose
+     * config this is; or neither.  The models are released when the trainer has
+     * them, since they may be large. */
+    struct bs_sae *init;
+    struct bs_train_checkpoint *resume;
 
     const char *const *path; /* inputs */
     size_t paths;
