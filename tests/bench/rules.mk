@@ -38,6 +38,11 @@ bench-sae: all $(BENCH_BIN)/bench-sae-encode $(PARITY_PYTHON)
 	$(Q)$(PARITY_PYTHON) tests/bench/bench-sae.py $(BUILD)/bs-sae
 	$(Q)$(BENCH_BIN)/bench-sae-encode
 
+## bench-sae-train: tokens a second of training against overcomplete (BENCH_ROWS=topk,layernorm,archetypal)
+BENCH_ROWS ?= topk
+bench-sae-train: all $(PARITY_PYTHON)
+	$(Q)$(PARITY_PYTHON) tests/bench/bench-sae-train.py --rows $(BENCH_ROWS) $(BUILD)/bs-sae
+
 ## bench-cat: gigabytes a second through a stage that changes nothing
 bench-cat: all
 	$(Q)tests/bench/bench-cat.sh '$(abspath $(BUILD))'
@@ -52,6 +57,7 @@ bench:
 	$(Q)$(MAKE) bench-cat
 	$(Q)$(MAKE) bench-embed
 	$(Q)$(MAKE) bench-sae
+	$(Q)$(MAKE) bench-sae-train
 	$(Q)$(MAKE) bench-energy
 
-.PHONY: bench bench-peers bench-kernels bench-embed bench-cat bench-sae bench-energy
+.PHONY: bench bench-peers bench-kernels bench-embed bench-cat bench-sae bench-sae-train bench-energy
