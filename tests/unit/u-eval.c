@@ -159,10 +159,11 @@ same_rows(const struct bs_eval_pairs *a, const struct bs_eval_pairs *b)
 
     for (k = 0; k < CONCEPTS; k++)
         if (a->row[k].n != b->row[k].n ||
-            memcmp(a->row[k].col, b->row[k].col,
-                   a->row[k].n * sizeof *a->row[k].col) != 0 ||
-            memcmp(a->row[k].sum, b->row[k].sum,
-                   a->row[k].n * sizeof *a->row[k].sum) != 0)
+            (a->row[k].n > 0 &&
+             (memcmp(a->row[k].col, b->row[k].col,
+                     a->row[k].n * sizeof *a->row[k].col) != 0 ||
+              memcmp(a->row[k].sum, b->row[k].sum,
+                     a->row[k].n * sizeof *a->row[k].sum) != 0)))
             return false;
     return true;
 }
