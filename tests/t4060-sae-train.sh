@@ -244,6 +244,29 @@ ok 'fewer tokens than a batch: 65' '
 	refuse 65 "12 tokens, fewer than a batch of 200" train --tokens=cls features.bs
 	train --tokens=cls --batch=12 features.bs >m2.safetensors
 '
+ok 'candidates: from files and from a pipe, fewer tokens than these refused' '
+	ra="bs-sae train --points=80 --concepts=50 --batch=200 --epochs=1"
+	$ra features.bs >ra.safetensors && ! strings -n 8 ra.safetensors | grep -q ra_w
+	$ra -T 1 features.bs | cmp - ra.safetensors
+	$ra --keep-parts features.bs >parts.safetensors && strings -n 8 parts.safetensors | grep -q ra_w
+	bs-sae train --batch=200 --epochs=1 --init=parts.safetensors features.bs >more.safetensors
+	strings -n 8 more.safetensors | head -n 1 | grep -q "dictionary.*archetypal"
+	$ra --rate-end=5e-4 - <features.bs >piped.safetensors
+	cat features.bs | $ra --rate-end=5e-4 -T 1 | cmp - piped.safetensors
+	refuse 65 "4000|tokens" bs-sae train --points=4000 --concepts=50 --batch=200 features.bs
+	refuse 65 "4000|tokens" bs-sae train --points=4000 --concepts=50 --batch=200 --rate-end=5e-4 - <features.bs
+'
+ok 'SIGTERM while candidates are sought: 75, and nothing to go on from' '
+	rm -f ck pipe && mkfifo pipe
+	bs-sae train --points=80 --concepts=50 --batch=200 --checkpoint=ck <pipe 2>err >out & pid=$!
+	exec 4>pipe
+	head -c 3000 features.bs >&4
+	sleep 0.5
+	kill -TERM $pid
+	exits 75 wait $pid
+	exec 4>&-
+	grep -q "SIGTERM; there is no checkpoint" err && test ! -e ck && test ! -s out
+'
 ok 'a start model: trained on; another shape refused' '
 	train --epochs=1 --init=m.safetensors features.bs >more.safetensors
 	strings -n 8 more.safetensors | head -n 1 | grep -q "init.*$(sha256sum <m.safetensors | cut -c 1-64)"

@@ -124,12 +124,15 @@ seed(struct bs_train_start *s, const struct bs_feed *feed, float **x, size_t *n,
     size_t points = (size_t)s->config->points;
     int r;
 
-    report(s, BS_TRAIN_SEEDING, 0, 0);
+    report(s, BS_TRAIN_SEEDING, 0, 0); /* one long call */
     r = draw(s, feed, SEED_TOKENS * points, x, n, e);
     if (r == 0)
         r = bs_kmeans_open(&s->kmeans, points, bs_token_source_width(s->source),
                            s->config->seed, s->dev, e);
-    return r < 0 ? r : bs_kmeans_seed(s->kmeans, *x, *n, e);
+    if (r == 0)
+        r = bs_kmeans_seed(s->kmeans, *x, *n, e);
+    report(s, BS_TRAIN_SEEDING, *n, *n);
+    return r;
 }
 
 /* k-means over the sample alone. */
