@@ -2,7 +2,7 @@
  * sae_train_table.h - one backend's table of the operations of
  * sae_train_ops.h.  Private to kernels/.
  *
- * sae_train.c has checked every range and product before it calls these.
+ * sae_train_ops.c has checked every range and product before it calls these.
  */
 #ifndef BS_KERNELS_SAE_TRAIN_TABLE_H
 #define BS_KERNELS_SAE_TRAIN_TABLE_H

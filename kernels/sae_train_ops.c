@@ -1,5 +1,5 @@
 /*
- * sae_train.c - see sae_train_ops.h.  Checks the ranges of every call before
+ * sae_train_ops.c - see sae_train_ops.h.  Checks the ranges of every call before
  * the backend sees it.
  */
 #include "kernels/sae_train_table.h"
