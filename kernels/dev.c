@@ -7,6 +7,7 @@
 #include "common/mem.h"
 #include "kernels/cpu.h"
 #include "kernels/dev_ops.h"
+#include "kernels/ranges.h"
 
 int
 bs_dev_open(struct bs_dev **out, const char *name, unsigned threads,
@@ -54,48 +55,6 @@ bs_dev_features(void)
 #endif
 }
 
-/* ---- ranges ----------------------------------------------------------------
- */
-
-/* The product of up to four counts, `size` bytes each; SIZE_MAX on overflow,
- * which no memory holds. */
-static size_t
-bytes_of(size_t size, size_t a, size_t b, size_t c)
-{
-    size_t n;
-
-    if (a == 0 || b == 0 || c == 0)
-        return 0;
-    return bs_mul(a, b, &n) && bs_mul(n, c, &n) && bs_mul(n, size, &n)
-               ? n
-               : SIZE_MAX;
-}
-
-/* `rows` rows of `cols` floats, `ld` apart. */
-static size_t
-bytes_of_rows(size_t rows, size_t cols, size_t ld)
-{
-    size_t n;
-
-    if (rows == 0 || cols == 0)
-        return 0;
-    return bs_mul(rows - 1, ld, &n) && bs_add(n, cols, &n) &&
-                   bs_mul(n, sizeof(float), &n)
-               ? n
-               : SIZE_MAX;
-}
-
-static int
-check(struct bs_dev *d, const char *op, const char *what,
-      const struct bs_mem *m, size_t bytes)
-{
-    if (bytes <= m->bytes)
-        return 0;
-    return bs_err_set(&d->err, BS_EX_SOFTWARE,
-                      "%s: %s needs %zu bytes and has %zu", op, what, bytes,
-                      m->bytes);
-}
-
 /* ---- memory ----------------------------------------------------------------
  */
 
@@ -132,8 +91,8 @@ check_copy(struct bs_dev *d, const char *op, const struct bs_mem *m,
 {
     size_t end;
 
-    return check(d, op, "device memory", m,
-                 bs_add(offset, bytes, &end) ? end : SIZE_MAX);
+    return bs_range_check(d, op, "device memory", m,
+                          bs_add(offset, bytes, &end) ? end : SIZE_MAX);
 }
 
 int
@@ -200,20 +159,20 @@ bs_dev_gemm(struct bs_dev *d, const struct bs_weight *w, const struct bs_mem *x,
                             bias != NULL ? bias->p : NULL,
                             scale != NULL ? scale->p : NULL,
                             epilogue};
-    size_t row = bytes_of(sizeof(float), w->n, 1, 1);
+    size_t row = bs_range_product(sizeof(float), w->n, 1);
     int r;
 
     if (m == 0 || w->n == 0)
         return 0;
     if (m > 1 && (ldx < w->k || ldy < w->n))
         return bs_err_set(&d->err, BS_EX_SOFTWARE, "gemm: rows overlap");
-    r = check(d, "gemm", "x", x, bytes_of_rows(m, w->k, ldx));
+    r = bs_range_check(d, "gemm", "x", x, bs_range_rows(m, w->k, ldx));
     if (r == 0)
-        r = check(d, "gemm", "y", y, bytes_of_rows(m, w->n, ldy));
+        r = bs_range_check(d, "gemm", "y", y, bs_range_rows(m, w->n, ldy));
     if (r == 0 && bias != NULL)
-        r = check(d, "gemm", "bias", bias, row);
+        r = bs_range_check(d, "gemm", "bias", bias, row);
     if (r == 0 && scale != NULL)
-        r = check(d, "gemm", "scale", scale, row);
+        r = bs_range_check(d, "gemm", "scale", scale, row);
     return r < 0 ? r : d->ops->gemm(d, &a);
 }
 
@@ -224,9 +183,9 @@ bs_dev_attention(struct bs_dev *d, const struct bs_attention *a)
                                   a->ldq,   a->ldk,     a->ldv,  a->ldo,
                                   a->batch, a->queries, a->keys, a->heads,
                                   a->dim,   a->causal,  a->math};
-    size_t width = bytes_of(1, a->heads, a->dim, 1);
-    size_t queries = bytes_of(1, a->batch, a->queries, 1);
-    size_t keys = bytes_of(1, a->batch, a->keys, 1);
+    size_t width = bs_range_product(1, a->heads, a->dim);
+    size_t queries = bs_range_product(1, a->batch, a->queries);
+    size_t keys = bs_range_product(1, a->batch, a->keys);
     int r;
 
     if (queries == 0 || width == 0)
@@ -241,17 +200,17 @@ bs_dev_attention(struct bs_dev *d, const struct bs_attention *a)
                           a->keys);
     if (a->ldq < width || a->ldk < width || a->ldv < width || a->ldo < width)
         return bs_err_set(&d->err, BS_EX_SOFTWARE, "attention: rows overlap");
-    r = check(d, "attention", "q", &a->q,
-              bytes_of_rows(queries, width, a->ldq));
+    r = bs_range_check(d, "attention", "q", &a->q,
+                       bs_range_rows(queries, width, a->ldq));
     if (r == 0)
-        r = check(d, "attention", "k", &a->k,
-                  bytes_of_rows(keys, width, a->ldk));
+        r = bs_range_check(d, "attention", "k", &a->k,
+                           bs_range_rows(keys, width, a->ldk));
     if (r == 0)
-        r = check(d, "attention", "v", &a->v,
-                  bytes_of_rows(keys, width, a->ldv));
+        r = bs_range_check(d, "attention", "v", &a->v,
+                           bs_range_rows(keys, width, a->ldv));
     if (r == 0)
-        r = check(d, "attention", "out", &a->out,
-                  bytes_of_rows(queries, width, a->ldo));
+        r = bs_range_check(d, "attention", "out", &a->out,
+                           bs_range_rows(queries, width, a->ldo));
     return r < 0 ? r : d->ops->attention(d, &op);
 }
 
@@ -261,19 +220,19 @@ bs_dev_layer_norm(struct bs_dev *d, const struct bs_mem *x, struct bs_mem *y,
                   const struct bs_mem *beta, float eps)
 {
     struct bs_dev_layer_norm a = {x->p, y->p, m, k, gamma->p, beta->p, eps};
-    size_t row = bytes_of(sizeof(float), k, 1, 1);
-    size_t bytes = bytes_of(sizeof(float), m, k, 1);
+    size_t row = bs_range_product(sizeof(float), k, 1);
+    size_t bytes = bs_range_product(sizeof(float), m, k);
     int r;
 
     if (bytes == 0)
         return 0;
-    r = check(d, "layer_norm", "x", x, bytes);
+    r = bs_range_check(d, "layer_norm", "x", x, bytes);
     if (r == 0)
-        r = check(d, "layer_norm", "y", y, bytes);
+        r = bs_range_check(d, "layer_norm", "y", y, bytes);
     if (r == 0)
-        r = check(d, "layer_norm", "gamma", gamma, row);
+        r = bs_range_check(d, "layer_norm", "gamma", gamma, row);
     if (r == 0)
-        r = check(d, "layer_norm", "beta", beta, row);
+        r = bs_range_check(d, "layer_norm", "beta", beta, row);
     return r < 0 ? r : d->ops->layer_norm(d, &a);
 }
 
@@ -281,10 +240,10 @@ static int
 check_gate(struct bs_dev *d, const char *op, const struct bs_mem *x,
            const struct bs_mem *y, size_t m, size_t k)
 {
-    size_t bytes = bytes_of(sizeof(float), m, k, 1);
-    int r = check(d, op, "x", x, bytes_of(2, bytes, 1, 1));
+    size_t bytes = bs_range_product(sizeof(float), m, k);
+    int r = bs_range_check(d, op, "x", x, bs_range_product(2, bytes, 1));
 
-    return r < 0 ? r : check(d, op, "y", y, bytes);
+    return r < 0 ? r : bs_range_check(d, op, "y", y, bytes);
 }
 
 int
@@ -314,7 +273,8 @@ bs_dev_patchify(struct bs_dev *d, const struct bs_mem *rgb, struct bs_mem *y,
 {
     struct bs_dev_patchify a = {rgb->p, y->p,  batch, height,
                                 width,  patch, mean,  std};
-    size_t bytes = bytes_of(3, batch, height, width);
+    size_t bytes =
+        bs_range_product(3, batch, bs_range_product(height, width, 1));
     int r;
 
     if (patch == 0 || height % patch != 0 || width % patch != 0)
@@ -323,9 +283,10 @@ bs_dev_patchify(struct bs_dev *d, const struct bs_mem *rgb, struct bs_mem *y,
                           height, patch);
     if (bytes == 0)
         return 0;
-    r = check(d, "patchify", "rgb", rgb, bytes);
+    r = bs_range_check(d, "patchify", "rgb", rgb, bytes);
     if (r == 0)
-        r = check(d, "patchify", "y", y, bytes_of(sizeof(float), bytes, 1, 1));
+        r = bs_range_check(d, "patchify", "y", y,
+                           bs_range_product(sizeof(float), bytes, 1));
     return r < 0 ? r : d->ops->patchify(d, &a);
 }
 
@@ -337,20 +298,23 @@ bs_dev_assemble(struct bs_dev *d, const struct bs_mem *patches,
 {
     struct bs_dev_assemble a = {patches->p, lead->p, pos->p, y->p,
                                 batch,      n,       prefix, k};
-    size_t tokens, row = bytes_of(sizeof(float), k, 1, 1);
+    size_t tokens, row = bs_range_product(sizeof(float), k, 1);
     int r;
 
     if (!bs_add(prefix, n, &tokens))
         tokens = SIZE_MAX;
-    if (bytes_of(row, batch, tokens, 1) == 0)
+    if (bs_range_product(row, batch, tokens) == 0)
         return 0;
-    r = check(d, "assemble", "y", y, bytes_of(row, batch, tokens, 1));
+    r = bs_range_check(d, "assemble", "y", y,
+                       bs_range_product(row, batch, tokens));
     if (r == 0)
-        r = check(d, "assemble", "patches", patches,
-                  bytes_of(row, batch, n, 1));
+        r = bs_range_check(d, "assemble", "patches", patches,
+                           bs_range_product(row, batch, n));
     if (r == 0)
-        r = check(d, "assemble", "lead", lead, bytes_of(row, prefix, 1, 1));
+        r = bs_range_check(d, "assemble", "lead", lead,
+                           bs_range_product(row, prefix, 1));
     if (r == 0)
-        r = check(d, "assemble", "pos", pos, bytes_of(row, n, 1, 1));
+        r = bs_range_check(d, "assemble", "pos", pos,
+                           bs_range_product(row, n, 1));
     return r < 0 ? r : d->ops->assemble(d, &a);
 }

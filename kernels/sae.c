@@ -6,34 +6,9 @@
 
 #include "common/mem.h"
 #include "kernels/dev_ops.h"
+#include "kernels/ranges.h"
 
 #include <inttypes.h>
-
-/* The least memory of `rows` rows of `cols` words, `ld` apart; SIZE_MAX on
- * overflow, which no memory holds. */
-static size_t
-bytes_of_rows(size_t rows, size_t cols, size_t ld)
-{
-    size_t n;
-
-    if (rows == 0 || cols == 0)
-        return 0;
-    return bs_mul(rows - 1, ld, &n) && bs_add(n, cols, &n) &&
-                   bs_mul(n, sizeof(float), &n)
-               ? n
-               : SIZE_MAX;
-}
-
-static int
-check(struct bs_dev *d, const char *op, const char *what,
-      const struct bs_mem *m, size_t bytes)
-{
-    if (bytes <= m->bytes)
-        return 0;
-    return bs_err_set(&d->err, BS_EX_SOFTWARE,
-                      "%s: %s needs %zu bytes and has %zu", op, what, bytes,
-                      m->bytes);
-}
 
 /* ---- encode ----------------------------------------------------------------
  */
@@ -45,7 +20,7 @@ bs_dev_encoder(struct bs_dev *d, struct bs_encoder **out, const float *w,
     *out = NULL;
     if (n >= BS_CODE_NONE)
         return bs_err_set(&d->err, BS_EX_DATA, "encoder: %zu concepts", n);
-    if (bytes_of_rows(n, k, k) == SIZE_MAX)
+    if (bs_range_rows(n, k, k) == SIZE_MAX)
         return bs_err_memory(&d->err, "encoder", SIZE_MAX);
     return d->ops->encoder(d, out, w, bias, n, k, screen);
 }
@@ -65,7 +40,7 @@ check_rows(struct bs_dev *d, const struct bs_encoder *enc,
         return bs_err_set(&d->err, BS_EX_SOFTWARE, "encode: rows overlap");
     if (m >= UINT32_MAX)
         return bs_err_set(&d->err, BS_EX_SOFTWARE, "encode: %zu rows", m);
-    return check(d, "encode", "x", x, bytes_of_rows(m, enc->k, ldx));
+    return bs_range_check(d, "encode", "x", x, bs_range_rows(m, enc->k, ldx));
 }
 
 int
@@ -81,9 +56,9 @@ bs_dev_encode_topk(struct bs_dev *d, const struct bs_encoder *enc,
         r = bs_err_set(&d->err, BS_EX_SOFTWARE,
                        "encode: the top %zu of %zu concepts", top, enc->n);
     if (r == 0)
-        r = check(d, "encode", "idx", idx, bytes_of_rows(m, top, top));
+        r = bs_range_check(d, "encode", "idx", idx, bs_range_rows(m, top, top));
     if (r == 0)
-        r = check(d, "encode", "val", val, bytes_of_rows(m, top, top));
+        r = bs_range_check(d, "encode", "val", val, bs_range_rows(m, top, top));
     if (r < 0 || m == 0)
         return r;
     a.idx = idx->p;
@@ -175,11 +150,14 @@ bs_dev_decode(struct bs_dev *d, const struct bs_code_rows *codes,
         codes, dict->p, concepts, width, bias != NULL ? bias->p : NULL, y->p};
     int r;
 
-    r = check(d, "decode", "dict", dict, bytes_of_rows(concepts, width, width));
+    r = bs_range_check(d, "decode", "dict", dict,
+                       bs_range_rows(concepts, width, width));
     if (r == 0 && bias != NULL)
-        r = check(d, "decode", "bias", bias, bytes_of_rows(1, width, width));
+        r = bs_range_check(d, "decode", "bias", bias,
+                           bs_range_rows(1, width, width));
     if (r == 0)
-        r = check(d, "decode", "y", y, bytes_of_rows(codes->m, width, width));
+        r = bs_range_check(d, "decode", "y", y,
+                           bs_range_rows(codes->m, width, width));
     if (r == 0)
         r = bs_check_codes(d, "decode", codes, concepts);
     return r < 0 || codes->m == 0 || width == 0 ? r : d->ops->decode(d, &a);

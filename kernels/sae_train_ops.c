@@ -1,39 +1,26 @@
 /*
- * sae_train_ops.c - see sae_train_ops.h.  Checks the ranges of every call before
- * the backend sees it.
+ * sae_train_ops.c - see sae_train_ops.h.  Checks the ranges of every call
+ * before the backend sees it.
  */
 #include "kernels/sae_train_table.h"
 
 #include "common/mem.h"
 #include "kernels/dev_ops.h"
+#include "kernels/ranges.h"
 
 /* Bytes of f32 [rows, cols]; SIZE_MAX on overflow, which no memory holds. */
 static size_t
 bytes_of(size_t rows, size_t cols)
 {
-    size_t n;
-
-    return bs_mul(rows, cols, &n) && bs_mul(n, sizeof(float), &n) ? n
-                                                                  : SIZE_MAX;
+    return bs_range_product(rows, cols, sizeof(float));
 }
 
-static int
-check(struct bs_dev *d, const char *op, const char *what,
-      const struct bs_mem *m, size_t bytes)
-{
-    if (bytes <= m->bytes)
-        return 0;
-    return bs_err_set(&d->err, BS_EX_SOFTWARE,
-                      "%s: %s needs %zu bytes and has %zu", op, what, bytes,
-                      m->bytes);
-}
-
-/* The same for memory that need not be there. */
+/* bs_range_check for memory that need not be there. */
 static int
 check_some(struct bs_dev *d, const char *op, const char *what,
            const struct bs_mem *m, size_t bytes)
 {
-    return m != NULL ? check(d, op, what, m, bytes) : 0;
+    return m != NULL ? bs_range_check(d, op, what, m, bytes) : 0;
 }
 
 static float *
@@ -89,7 +76,7 @@ bs_dev_encoder_fill(struct bs_dev *d, struct bs_encoder *enc,
     if (k != enc->k || (from->gain != NULL) != (from->shift != NULL))
         return bs_err_set(&d->err, BS_EX_SOFTWARE,
                           "encoder: rows of %zu columns, not %zu", k, enc->k);
-    r = check(d, "encoder", "w", from->w, bytes_of(last, from->width));
+    r = bs_range_check(d, "encoder", "w", from->w, bytes_of(last, from->width));
     if (r == 0)
         r = check_some(d, "encoder", "bias", from->bias, bytes_of(last, 1));
     if (r == 0)
@@ -111,11 +98,11 @@ bs_dev_tokens(struct bs_dev *d, const struct bs_mem *x,
     int r = no_train(d);
 
     if (r == 0)
-        r = check(d, "tokens", "x", x, bytes_of(m, width));
+        r = bs_range_check(d, "tokens", "x", x, bytes_of(m, width));
     if (r == 0)
         r = check_some(d, "tokens", "centre", centre, bytes_of(1, width));
     if (r == 0)
-        r = check(d, "tokens", "out", out, bytes_of(m, width));
+        r = bs_range_check(d, "tokens", "out", out, bytes_of(m, width));
     if (r < 0)
         return r;
     return d->ops->train->tokens(d, x->p, pointer(centre), m, width, math,
@@ -129,9 +116,9 @@ bs_dev_residual(struct bs_dev *d, const struct bs_mem *x, struct bs_mem *y,
     int r = no_train(d);
 
     if (r == 0)
-        r = check(d, "residual", "x", x, bytes_of(n, 1));
+        r = bs_range_check(d, "residual", "x", x, bytes_of(n, 1));
     if (r == 0)
-        r = check(d, "residual", "y", y, bytes_of(n, 1));
+        r = bs_range_check(d, "residual", "y", y, bytes_of(n, 1));
     return r < 0 ? r : d->ops->train->residual(d, x->p, y->p, n, squares);
 }
 
@@ -142,7 +129,7 @@ bs_dev_squares(struct bs_dev *d, const struct bs_mem *x, size_t n,
     int r = no_train(d);
 
     if (r == 0)
-        r = check(d, "squares", "x", x, bytes_of(n, 1));
+        r = bs_range_check(d, "squares", "x", x, bytes_of(n, 1));
     return r < 0 ? r : d->ops->train->residual(d, x->p, NULL, n, squares);
 }
 
@@ -153,7 +140,7 @@ bs_dev_row_sum(struct bs_dev *d, const struct bs_mem *x, size_t rows,
     int r = no_train(d);
 
     if (r == 0)
-        r = check(d, "row sum", "x", x, bytes_of(rows, cols));
+        r = bs_range_check(d, "row sum", "x", x, bytes_of(rows, cols));
     return r < 0 ? r : d->ops->train->row_sum(d, x->p, rows, cols, coef, out);
 }
 
@@ -164,7 +151,7 @@ bs_dev_gram(struct bs_dev *d, const struct bs_mem *x, size_t rows, size_t cols,
     int r = no_train(d);
 
     if (r == 0)
-        r = check(d, "gram", "x", x, bytes_of(rows, cols));
+        r = bs_range_check(d, "gram", "x", x, bytes_of(rows, cols));
     return r < 0 ? r
                  : d->ops->train->gram(d, x->p, rows, cols, coef, mean, out);
 }
@@ -187,9 +174,10 @@ bs_dev_gather(struct bs_dev *d, const struct bs_mem *table, size_t cols,
     int r = no_train(d);
 
     if (r == 0)
-        r = check(d, "gather", "table", table, bytes_of(rows_of(row, n), cols));
+        r = bs_range_check(d, "gather", "table", table,
+                           bytes_of(rows_of(row, n), cols));
     if (r == 0)
-        r = check(d, "gather", "out", out, bytes_of(n, cols));
+        r = bs_range_check(d, "gather", "out", out, bytes_of(n, cols));
     return r < 0 ? r
                  : d->ops->train->copy_rows(d, table->p, row, out->p, NULL, n,
                                             cols, 1);
@@ -202,10 +190,10 @@ bs_dev_scatter(struct bs_dev *d, const struct bs_mem *from, float scale,
     int r = no_train(d);
 
     if (r == 0)
-        r = check(d, "scatter", "from", from, bytes_of(n, cols));
+        r = bs_range_check(d, "scatter", "from", from, bytes_of(n, cols));
     if (r == 0)
-        r = check(d, "scatter", "table", table,
-                  bytes_of(rows_of(row, n), cols));
+        r = bs_range_check(d, "scatter", "table", table,
+                           bytes_of(rows_of(row, n), cols));
     return r < 0 ? r
                  : d->ops->train->copy_rows(d, from->p, NULL, table->p, row, n,
                                             cols, scale);
@@ -238,12 +226,13 @@ bs_dev_group_dots(struct bs_dev *d, const struct bs_groups *g,
                   size_t concepts, size_t width, float scale,
                   struct bs_mem *out)
 {
-    int r = check(d, "dots", "x", x, bytes_of(g->tokens, width));
+    int r = bs_range_check(d, "dots", "x", x, bytes_of(g->tokens, width));
 
     if (r == 0)
-        r = check(d, "dots", "table", table, bytes_of(concepts, width));
+        r = bs_range_check(d, "dots", "table", table,
+                           bytes_of(concepts, width));
     if (r == 0)
-        r = check(d, "dots", "out", out, bytes_of(g->places, 1));
+        r = bs_range_check(d, "dots", "out", out, bytes_of(g->places, 1));
     if (r == 0 && g->n > 0 && g->atom[g->n - 1] >= concepts)
         r = bs_err_set(&d->err, BS_EX_SOFTWARE, "dots: concept %u of %zu",
                        g->atom[g->n - 1], concepts);
@@ -259,14 +248,14 @@ bs_dev_group_sum(struct bs_dev *d, const struct bs_groups *g,
                  struct bs_mem *total)
 {
     size_t rows;
-    int r = check(d, "sums", "x", x, bytes_of(g->tokens, width));
+    int r = bs_range_check(d, "sums", "x", x, bytes_of(g->tokens, width));
 
     if (!bs_add(first, g->n, &rows))
         rows = SIZE_MAX;
     if (r == 0)
-        r = check(d, "sums", "coef", coef, bytes_of(g->places, 1));
+        r = bs_range_check(d, "sums", "coef", coef, bytes_of(g->places, 1));
     if (r == 0)
-        r = check(d, "sums", "out", out, bytes_of(rows, width));
+        r = bs_range_check(d, "sums", "out", out, bytes_of(rows, width));
     if (r == 0)
         r = check_some(d, "sums", "total", total, bytes_of(rows, 1));
     if (r < 0 || g->n == 0)
@@ -284,10 +273,10 @@ bs_dev_tangent(struct bs_dev *d, struct bs_mem *grad,
     int r = no_train(d);
 
     if (r == 0)
-        r = check(d, "tangent", "grad", grad, bytes_of(n, width));
+        r = bs_range_check(d, "tangent", "grad", grad, bytes_of(n, width));
     if (r == 0)
-        r = check(d, "tangent", "table", table,
-                  bytes_of(rows_of(row, n), width));
+        r = bs_range_check(d, "tangent", "table", table,
+                           bytes_of(rows_of(row, n), width));
     return r < 0 ? r
                  : d->ops->train->tangent(d, grad->p, table->p, row, n, width);
 }
@@ -303,9 +292,11 @@ bs_dev_norm_gradient(struct bs_dev *d, struct bs_mem *grad,
         if (a->slot[j] != BS_CODE_NONE && a->slot[j] >= slots)
             slots = (size_t)a->slot[j] + 1;
     if (r == 0)
-        r = check(d, "norm", "grad", grad, bytes_of(a->concepts, a->width));
+        r = bs_range_check(d, "norm", "grad", grad,
+                           bytes_of(a->concepts, a->width));
     if (r == 0 && slots > 0)
-        r = check(d, "norm", "sparse", a->sparse, bytes_of(slots, a->width));
+        r = bs_range_check(d, "norm", "sparse", a->sparse,
+                           bytes_of(slots, a->width));
     return r < 0 ? r : d->ops->train->norm_gradient(d, grad->p, a);
 }
 
@@ -316,14 +307,14 @@ static int
 check_rows(struct bs_dev *d, const struct bs_adam_rows *p)
 {
     size_t bytes = bytes_of(p->rows, p->cols);
-    int r = check(d, "adam", "p", &p->p, bytes);
+    int r = bs_range_check(d, "adam", "p", &p->p, bytes);
 
     if (r == 0)
-        r = check(d, "adam", "m", &p->m, bytes);
+        r = bs_range_check(d, "adam", "m", &p->m, bytes);
     if (r == 0)
-        r = check(d, "adam", "v", &p->v, bytes);
+        r = bs_range_check(d, "adam", "v", &p->v, bytes);
     if (r == 0 && p->last.p != NULL)
-        r = check(d, "adam", "last", &p->last, bytes_of(p->rows, 1));
+        r = bs_range_check(d, "adam", "last", &p->last, bytes_of(p->rows, 1));
     return r;
 }
 
@@ -347,8 +338,8 @@ check_grad(struct bs_dev *d, const struct bs_adam_rows *p,
             continue;
         grads = grads > at ? grads : at + 1;
     }
-    if (g->common != NULL &&
-        check(d, "adam", "common", g->common, bytes_of(1, p->cols)) < 0)
+    if (g->common != NULL && bs_range_check(d, "adam", "common", g->common,
+                                            bytes_of(1, p->cols)) < 0)
         return -d->err.code;
     return check_some(d, "adam", "grad", g->grad, bytes_of(grads, p->cols));
 }
@@ -375,7 +366,7 @@ bs_dev_project(struct bs_dev *d, enum bs_project project, float radius,
     int r = no_train(d);
 
     if (r == 0)
-        r = check(d, "project", "p", p, bytes_of(rows, cols));
+        r = bs_range_check(d, "project", "p", p, bytes_of(rows, cols));
     if (r < 0 || project == BS_PROJECT_NONE || rows == 0 || cols == 0)
         return r;
     return d->ops->train->project(d, project, radius, p->p, rows, cols);
