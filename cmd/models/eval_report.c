@@ -5,24 +5,6 @@
 
 #include <math.h>
 
-static struct bs_cell
-count(uint64_t n)
-{
-    return (struct bs_cell){.kind = BS_CELL_COUNT, .count = n};
-}
-
-static struct bs_cell
-real(double x)
-{
-    return (struct bs_cell){.kind = BS_CELL_REAL, .real = x};
-}
-
-static struct bs_cell
-text(const char *s)
-{
-    return (struct bs_cell){.kind = BS_CELL_TEXT, .text = s};
-}
-
 /* ---- metrics --------------------------------------------------------------
  */
 
@@ -31,10 +13,10 @@ print_row(struct bs_report *r, enum bs_metric m, const struct bs_cell *cell,
           const char *against, struct bs_err *e)
 {
     struct bs_cell row[] = {
-        text(bs_metric_infos[m].name), cell[m], {.kind = BS_CELL_NONE}};
+        bs_cell_text(bs_metric_infos[m].name), cell[m], {.kind = BS_CELL_NONE}};
 
     if (against != NULL)
-        row[2] = text(against);
+        row[2] = bs_cell_text(against);
     return bs_report_row(r, row, e);
 }
 
@@ -150,19 +132,20 @@ sums_cell(const struct bs_eval_findings *f, size_t k, int column)
 
     switch (column) {
     case FIRES:
-        return count(c->fires);
+        return bs_cell_count(c->fires);
     case RECORDS:
-        return count(c->records);
+        return bs_cell_count(c->records);
     case FREQUENCY:
-        return real(fires / tokens);
+        return bs_cell_real(fires / tokens);
     case MEAN:
-        return real(c->sum / tokens);
+        return bs_cell_real(c->sum / tokens);
     case MEAN_ACTIVE:
-        return c->fires > 0 ? real(c->sum / fires) : (struct bs_cell){0};
+        return c->fires > 0 ? bs_cell_real(c->sum / fires)
+                            : (struct bs_cell){0};
     case MAX:
-        return real((double)c->most);
+        return bs_cell_real((double)c->most);
     default:
-        return real(c->sum / tokens * f->atoms->norm[k]);
+        return bs_cell_real(c->sum / tokens * f->atoms->norm[k]);
     }
 }
 
@@ -178,8 +161,9 @@ match_cell(const struct bs_eval_findings *f, size_t k, int column, int other)
              .kind[column >= SIGNED_MATCH ? BS_MATCH_SIGNED : BS_MATCH_PLAIN];
     if (m->partner == NULL || m->partner[k] == BS_MATCH_NONE)
         return (struct bs_cell){0};
-    return column == MATCH || column == SIGNED_MATCH ? count(m->partner[k])
-                                                     : real(m->cosine[k]);
+    return column == MATCH || column == SIGNED_MATCH
+               ? bs_cell_count(m->partner[k])
+               : bs_cell_real(m->cosine[k]);
 }
 
 static struct bs_cell
@@ -190,15 +174,15 @@ concept_cell(const struct bs_eval_findings *f, size_t k, int column, int other)
 
     switch (column) {
     case CONCEPT:
-        return count(k);
+        return bs_cell_count(k);
     case NORM:
-        return real(f->atoms->norm[k]);
+        return bs_cell_real(f->atoms->norm[k]);
     case NEAREST:
-        return near ? count(f->nearest.atom[k]) : (struct bs_cell){0};
+        return near ? bs_cell_count(f->nearest.atom[k]) : (struct bs_cell){0};
     case NEAREST_COSINE:
-        return near ? real(f->nearest.cosine[k]) : (struct bs_cell){0};
+        return near ? bs_cell_real(f->nearest.cosine[k]) : (struct bs_cell){0};
     case DATA_COSINE:
-        return f->ood != NULL ? real(f->ood[k]) : (struct bs_cell){0};
+        return f->ood != NULL ? bs_cell_real(f->ood[k]) : (struct bs_cell){0};
     default:
         break;
     }

@@ -7,27 +7,6 @@
 #include <math.h>
 #include <stdlib.h>
 
-/* ---- cells ---------------------------------------------------------------
- */
-
-static struct bs_cell
-count(uint64_t n)
-{
-    return (struct bs_cell){.kind = BS_CELL_COUNT, .count = n};
-}
-
-static struct bs_cell
-real(double x)
-{
-    return (struct bs_cell){.kind = BS_CELL_REAL, .real = x};
-}
-
-static struct bs_cell
-text(const char *s)
-{
-    return (struct bs_cell){.kind = BS_CELL_TEXT, .text = s};
-}
-
 /* A report being printed: its columns and a row of cells. */
 struct printing {
     const struct bs_rank_energy *en;
@@ -146,25 +125,27 @@ concept_cell(const struct bs_rank_energy *en, const struct bs_rank_row *row,
 
     switch (pick.column) {
     case CONCEPT:
-        return count(row->concept);
+        return bs_cell_count(row->concept);
     case MODEL:
-        return text(en->model[model].label);
+        return bs_cell_text(en->model[model].label);
     case SIDE:
-        return text(bs_rank_side(en, model, row->concept, o));
+        return bs_cell_text(bs_rank_side(en, model, row->concept, o));
     case PAIRS:
-        return count(en->model[model].pairs);
+        return bs_cell_count(en->model[model].pairs);
     case P_EQ:
-        return isnan(row->p_eq) ? (struct bs_cell){0} : real(row->p_eq);
+        return isnan(row->p_eq) ? (struct bs_cell){0} : bs_cell_real(row->p_eq);
     case Q_EQ:
-        return isnan(row->q_eq) ? (struct bs_cell){0} : real(row->q_eq);
+        return isnan(row->q_eq) ? (struct bs_cell){0} : bs_cell_real(row->q_eq);
     default:
         break;
     }
     if (pick.column < U64_FIRST)
-        return real(bs_rank_f64(en, model, row->concept,
-                                (enum bs_rank_f64)(pick.column - F64_FIRST)));
+        return bs_cell_real(
+            bs_rank_f64(en, model, row->concept,
+                        (enum bs_rank_f64)(pick.column - F64_FIRST)));
     counts = en->model[model].u64[pick.column - U64_FIRST];
-    return counts != NULL ? count(counts[row->concept]) : (struct bs_cell){0};
+    return counts != NULL ? bs_cell_count(counts[row->concept])
+                          : (struct bs_cell){0};
 }
 
 int
@@ -213,23 +194,25 @@ top_cell(const struct bs_rank_energy *en, const struct bs_rank_row *row,
 
     switch (column) {
     case T_CONCEPT:
-        return count(row->concept);
+        return bs_cell_count(row->concept);
     case T_MODEL:
-        return text(en->model[row->model].label);
+        return bs_cell_text(en->model[row->model].label);
     case T_SIDE:
-        return text(bs_side_names[side]);
+        return bs_cell_text(bs_side_names[side]);
     case T_RANK:
-        return count(rank + 1);
+        return bs_cell_count(rank + 1);
     case T_KEY:
-        return text(bs_tops_key(tops, top->image));
+        return bs_cell_text(bs_tops_key(tops, top->image));
     case T_SCORE:
-        return real(top->score);
+        return bs_cell_real(top->score);
     case T_OTHER:
-        return isnan(top->other) ? (struct bs_cell){0} : real(top->other);
+        return isnan(top->other) ? (struct bs_cell){0}
+                                 : bs_cell_real(top->other);
     case T_DELTA:
-        return real(bs_rank_f64(en, row->model, row->concept, BS_RANK_DELTA));
+        return bs_cell_real(
+            bs_rank_f64(en, row->model, row->concept, BS_RANK_DELTA));
     default:
-        return text(bs_tops_caption(tops, top->image));
+        return bs_cell_text(bs_tops_caption(tops, top->image));
     }
 }
 
@@ -329,19 +312,19 @@ pair_cell(const struct bs_rank_energy *en, const struct distant *d,
 
     switch (column) {
     case D_MODEL:
-        return text(en->model[model].label);
+        return bs_cell_text(en->model[model].label);
     case D_RANK:
-        return count(rank + 1);
+        return bs_cell_count(rank + 1);
     case D_KEY:
-        return text(d->key);
+        return bs_cell_text(d->key);
     case D_L2:
-        return real(d->l2);
+        return bs_cell_real(d->l2);
     case D_MEAN:
-        return real(mean[d->pair * en->models + model]);
+        return bs_cell_real(mean[d->pair * en->models + model]);
     case D_TOP:
-        return text(top);
+        return bs_cell_text(top);
     default:
-        return text(bs_rank_pair_caption(en, d->pair));
+        return bs_cell_text(bs_rank_pair_caption(en, d->pair));
     }
 }
 
@@ -429,23 +412,23 @@ correlation_cell(const struct bs_rank_energy *en,
 
     switch (column) {
     case C_A:
-        return text(en->model[x->a].label);
+        return bs_cell_text(en->model[x->a].label);
     case C_B:
-        return text(en->model[x->b].label);
+        return bs_cell_text(en->model[x->b].label);
     case C_CONCEPTS:
-        return count(x->used);
+        return bs_cell_count(x->used);
     default:
         break;
     }
     switch ((column - C_PEARSON) % 4) {
     case 0:
-        return real(c->r);
+        return bs_cell_real(c->r);
     case 1:
-        return real(c->lo);
+        return bs_cell_real(c->lo);
     case 2:
-        return real(c->hi);
+        return bs_cell_real(c->hi);
     default:
-        return real(c->p);
+        return bs_cell_real(c->p);
     }
 }
 

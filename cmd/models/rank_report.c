@@ -20,6 +20,27 @@ struct bs_report_cell {
     bool number;
 };
 
+/* ---- cells -----------------------------------------------------------------
+ */
+
+struct bs_cell
+bs_cell_count(uint64_t n)
+{
+    return (struct bs_cell){.kind = BS_CELL_COUNT, .count = n};
+}
+
+struct bs_cell
+bs_cell_real(double x)
+{
+    return (struct bs_cell){.kind = BS_CELL_REAL, .real = x};
+}
+
+struct bs_cell
+bs_cell_text(const char *s)
+{
+    return (struct bs_cell){.kind = BS_CELL_TEXT, .text = s};
+}
+
 static int
 flush(struct bs_report *r, size_t least, struct bs_err *e)
 {
@@ -102,7 +123,8 @@ json_value(struct bs_buf *b, const struct bs_cell *c, struct bs_err *e)
 {
     if (c->kind == BS_CELL_TEXT)
         return bs_json_quote(b, c->text, e);
-    if (c->kind == BS_CELL_NONE || (c->kind == BS_CELL_REAL && !isfinite(c->real)))
+    if (c->kind == BS_CELL_NONE ||
+        (c->kind == BS_CELL_REAL && !isfinite(c->real)))
         return bs_buf_str(b, "null", e);
     return add_value(b, c, 15, 17, e);
 }
@@ -263,7 +285,7 @@ bs_report_begin(struct bs_report *r, enum bs_report_format format,
     if (cell == NULL)
         return bs_err_memory(e, "columns", columns);
     for (i = 0; i < columns; i++)
-        cell[i] = (struct bs_cell){.kind = BS_CELL_TEXT, .text = name[i]};
+        cell[i] = bs_cell_text(name[i]);
     res = add_row(r, cell, e);
     bs_free(cell);
     return res;

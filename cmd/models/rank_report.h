@@ -32,6 +32,10 @@ struct bs_cell {
     const char *text;
 };
 
+struct bs_cell bs_cell_count(uint64_t n);
+struct bs_cell bs_cell_real(double x);
+struct bs_cell bs_cell_text(const char *s);
+
 struct bs_report {
     enum bs_report_format format; /* private, as is the rest */
     const struct bs_out *out;
