@@ -54,6 +54,14 @@ says () {
 		{ echo "wanted one line like '$1', got:"; cat "$2"; return 1; }
 }
 
+# python_with_numpy: the name of one, or nothing; Debian's is not always the first.
+python_with_numpy () {
+	for t_python in python3 /usr/bin/python3
+	do
+		$t_python -c "import numpy" 2>/dev/null && { echo $t_python; return; }
+	done
+}
+
 finish () {
 	echo "1..$t_count"
 	test "$t_fail" -eq 0

@@ -11,14 +11,6 @@ program () {
 		sed '1d;$d;s/\\e/\\/g'
 }
 
-# The first Python that has numpy.
-python () {
-	for p in python3 /usr/bin/python3
-	do
-		"$p" -c 'import numpy' 2>/dev/null && { echo "$p"; return; }
-	done
-}
-
 ok 'the page is well formed' '
 	mandoc -Tlint -W warning "$BS_SRC/man/bs-stream.5" >lint 2>&1 || { cat lint; false; }
 '
@@ -60,7 +52,7 @@ ok 'C: garbage and damage: 65' '
 	exits 65 ./records <bad.bs
 '
 
-py=$(python)
+py=$(python_with_numpy)
 if test -z "$py"
 then
 	skip 'no Python with numpy'

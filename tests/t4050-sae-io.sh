@@ -151,29 +151,30 @@ ok 'misuse: 64; a full disk, a folder that cannot be: 74' '
 	refuse 74 "cannot make" bs-sae export -m one.safetensors --to=sparsify -o no/such/folder
 	echo old >old && exits 65 import -o old in/object.pth 2>err && test "$(cat old)" = old
 '
-if python3 -c 'import numpy' 2>/dev/null
+py=$(python_with_numpy)
+if test -n "$py"
 then
 	ok 'the converter: a whole object becomes a state dict, without PyTorch' '
-		python3 "$BS_SRC/man/pth2safetensors.py" in/object.pth object.safetensors
+		$py "$BS_SRC/man/pth2safetensors.py" in/object.pth object.safetensors
 		import -v --tau 0.829 object.safetensors 2>err >m.safetensors
 		says "overcomplete: 24 concepts of width 7, threshold, layer norm" err
 		grep -aq "\"class\":\"BatchTopKSAE\"" object.safetensors
 		for at in 0 10 500 5000 11000
 		do
 			head -c $at in/object.pth >cut.pth
-			exits 65 python3 "$BS_SRC/man/pth2safetensors.py" cut.pth not.safetensors 2>err
+			exits 65 $py "$BS_SRC/man/pth2safetensors.py" cut.pth not.safetensors 2>err
 			says "cannot convert" err && test ! -e not.safetensors
 		done
 	'
 	ok 'the converter runs nothing that a pickle names' '
-		python3 - <<-EOT
+		$py - <<-EOT
 		import os, pickle, zipfile
 		class Bad:
 		    def __reduce__(self): return os.system, ("touch ran",)
 		z = zipfile.ZipFile("bad.pth", "w")
 		z.writestr("archive/data.pkl", pickle.dumps(Bad(), 2))
 		EOT
-		exits 65 python3 "$BS_SRC/man/pth2safetensors.py" bad.pth bad.safetensors 2>err
+		exits 65 $py "$BS_SRC/man/pth2safetensors.py" bad.pth bad.safetensors 2>err
 		says "no tensors" err && test ! -e ran
 	'
 else
