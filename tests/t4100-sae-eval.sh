@@ -154,6 +154,8 @@ ok 'features that cannot be used: 65, the record and the token named' '
 	refuse 65 "record .nan.: token 0.*not finite" evaluate nan.safetensors
 	one "$(repeat 40 "\\000")\\000\\000\\200\\377$(repeat 52 "\\000")" >inf.safetensors
 	refuse 65 "not finite" evaluate inf.safetensors
+	doc "{\"x\":{\"dtype\":\"F32\",\"shape\":[1,13],\"data_offsets\":[0,52]}}" "$(repeat 13 "\\000\\000\\177\\177")" >large.safetensors
+	refuse 65 "record .large.: the code of concept [0-9]* is too large" bs-sae eval -m model.safetensors large.safetensors
 	one "$(repeat 96 "\\000")" >zero.safetensors
 	evaluate zero.safetensors >got.tsv && grep -q "^tokens	1$" got.tsv
 '

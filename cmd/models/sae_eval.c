@@ -3,6 +3,8 @@
  */
 #include "cmd/models/sae_eval.h"
 
+#include <math.h>
+
 #include "cmd/models/features.h"
 #include "cmd/models/sae_encoder.h"
 #include "common/mem.h"
@@ -20,6 +22,8 @@ struct bs_sae_eval {
     struct bs_sae_encoder *encoder;
     struct bs_mem dict, bias, decoded;
     struct bs_buf x, record; /* tokens that wait, and whose they are */
+    struct bs_buf keys;      /* of their records, one behind the other */
+    uint64_t first;          /* number of the first of these */
     struct bs_ragged codes;
     float *y; /* [BATCH, width] */
 
@@ -64,12 +68,43 @@ check_pairs(const struct bs_sae_eval *ev, struct bs_err *e)
                       "'--memory'");
 }
 
+/* The key of a record whose tokens wait. */
+static const char *
+key_of(const struct bs_sae_eval *ev, uint64_t record)
+{
+    const char *key = (const char *)ev->keys.data;
+
+    for (; record > ev->first; record--)
+        key += strlen(key) + 1;
+    return key;
+}
+
+/* A code that overflowed would leave nothing of any sum. */
+static int
+check_codes(const struct bs_sae_eval *ev, const uint64_t *record,
+            struct bs_err *e)
+{
+    const struct bs_ragged *c = &ev->codes;
+    size_t i, k;
+
+    for (i = 0; i < c->rows; i++)
+        for (k = c->ptr[i]; k < c->ptr[i + 1]; k++)
+            if (!(c->val[k] < INFINITY))
+                return bs_err_set(e, BS_EX_DATA,
+                                  "record '%s': the code of concept %ju is too "
+                                  "large",
+                                  key_of(ev, record[i]), (uintmax_t)c->idx[k]);
+    return 0;
+}
+
 static int
 add_batch(struct bs_sae_eval *ev, const float *x, const uint64_t *record,
           size_t m, struct bs_err *e)
 {
     int r = bs_sae_encoder_run(ev->encoder, x, m, &ev->codes, e);
 
+    if (r == 0)
+        r = check_codes(ev, record, e);
     if (r == 0 && ev->decoding)
         r = decode(ev, m, e);
     if (r == 0)
@@ -95,7 +130,8 @@ flush(struct bs_sae_eval *ev, struct bs_err *e)
     for (i = 0; i < n && r == 0; i += BATCH)
         r = add_batch(ev, x + i * ev->s->width, record + i,
                       n - i < BATCH ? n - i : BATCH, e);
-    ev->x.len = ev->record.len = 0;
+    ev->x.len = ev->record.len = ev->keys.len = 0;
+    ev->first = ev->sums.records;
     return r;
 }
 
@@ -103,12 +139,15 @@ int
 bs_sae_eval_put(struct bs_sae_eval *ev, const struct bs_doc *rec,
                 struct bs_err *e)
 {
+    const char *key = bs_doc_meta(rec, "key");
     uint64_t number = ev->sums.records;
     size_t tokens, i;
     int r = bs_features_read(&ev->x, &tokens, rec, ev->s->width, e);
 
     for (i = 0; r == 0 && i < tokens; i++)
         r = bs_buf_add(&ev->record, &number, sizeof number, e);
+    if (r == 0)
+        r = bs_buf_add(&ev->keys, key, strlen(key) + 1, e);
     if (r < 0)
         return r;
     ev->sums.records++;
@@ -262,6 +301,7 @@ bs_sae_eval_close(struct bs_sae_eval *ev)
     drop_model(ev);
     bs_buf_release(&ev->x);
     bs_buf_release(&ev->record);
+    bs_buf_release(&ev->keys);
     bs_ragged_release(&ev->codes);
     bs_free(ev->y);
     bs_eval_sums_release(&ev->sums);

@@ -43,6 +43,10 @@ BENCH_ROWS ?= topk
 bench-sae-train: all $(PARITY_PYTHON)
 	$(Q)$(PARITY_PYTHON) tests/bench/bench-sae-train.py --rows $(BENCH_ROWS) $(BUILD)/bs-sae
 
+## bench-sae-eval: seconds of matching two dictionaries against SciPy
+bench-sae-eval: all $(PARITY_PYTHON)
+	$(Q)$(PARITY_PYTHON) tests/bench/bench-sae-eval.py $(BUILD)/bs-sae
+
 ## bench-cat: gigabytes a second through a stage that changes nothing
 bench-cat: all
 	$(Q)tests/bench/bench-cat.sh '$(abspath $(BUILD))'
@@ -58,6 +62,7 @@ bench:
 	$(Q)$(MAKE) bench-embed
 	$(Q)$(MAKE) bench-sae
 	$(Q)$(MAKE) bench-sae-train
+	$(Q)$(MAKE) bench-sae-eval
 	$(Q)$(MAKE) bench-energy
 
-.PHONY: bench bench-peers bench-kernels bench-embed bench-cat bench-sae bench-sae-train bench-energy
+.PHONY: bench bench-peers bench-kernels bench-embed bench-cat bench-sae bench-sae-train bench-sae-eval bench-energy

@@ -21,7 +21,7 @@ build/parity/bin/python:
 	$(Q)build/parity/bin/pip install -q $(PARITY_PIP) || { rm -rf build/parity; exit 1; }
 
 ## parity: everything against the libraries that define it
-parity: parity-images parity-dinov2 parity-sae parity-sae-train parity-energy parity-tokenizer
+parity: parity-images parity-dinov2 parity-sae parity-sae-train parity-sae-eval parity-energy parity-tokenizer
 
 ## parity-images: decode, resize, crop and damaged files against Pillow
 parity-images: $(PIXELS) $(PARITY_PYTHON)
@@ -40,6 +40,10 @@ parity-sae: $(BUILD)/bs-sae $(PARITY_PYTHON)
 parity-sae-train: $(TRAIN_STEPS) $(PARITY_PYTHON)
 	$(Q)$(PARITY_PYTHON) tests/parity/sae_train.py $(TRAIN_STEPS)
 
+## parity-sae-eval: metrics against overcomplete, SciPy and NumPy, 768 x 32,000
+parity-sae-eval: $(BUILD)/bs-sae $(PARITY_PYTHON)
+	$(Q)$(PARITY_PYTHON) tests/parity/sae_eval.py $(BUILD)/bs-sae
+
 ## parity-energy: every column against NumPy, SciPy and statsmodels
 parity-energy: $(BUILD)/bs-energy $(PARITY_PYTHON)
 	$(Q)$(PARITY_PYTHON) tests/parity/energy.py $(BUILD)/bs-energy
@@ -56,4 +60,4 @@ parity-tokenizer: $(TOKENS) $(PARITY_PYTHON) $(PARITY_PYTHON4)
 	$(Q)$(PARITY_PYTHON4) tests/parity/tokenizer.py $(TOKENS)
 	$(Q)$(PARITY_PYTHON) tests/parity/tokenizer.py $(TOKENS)
 
-.PHONY: parity parity-energy parity-images parity-dinov2 parity-sae parity-sae-train parity-tokenizer
+.PHONY: parity parity-energy parity-images parity-dinov2 parity-sae parity-sae-train parity-sae-eval parity-tokenizer
