@@ -47,7 +47,7 @@ struct bs_match_options {
 
 /*
  * Widths must be the same, both at least one atom.  Cosines are rounded to
- * 2^-35.  -BS_EX_TEMPFAIL where bs_stop_wanted.  Memory: about 5 KiB an atom
+ * 2^-35.  -BS_EX_TEMPFAIL where bs_stop_wanted.  Memory: 5 to 10 KiB an atom
  * of either, and what bs_nearest takes.
  */
 int bs_match(struct bs_match *m, const struct bs_atoms *own,
