@@ -156,6 +156,62 @@ step(const struct bs_adam *a, uint32_t t, const struct piece *at, float scale)
     project(a->project, a->radius, at->p, at->n);
 }
 
+/* ---- rows at rest ----------------------------------------------------------
+ */
+
+static bool
+all_zero(const float *x, size_t n)
+{
+    uint32_t bits, any = 0;
+    size_t i;
+
+    for (i = 0; i < n; i++) {
+        memcpy(&bits, x + i, sizeof bits);
+        any |= bits;
+    }
+    return any == 0;
+}
+
+/* A row of one 1 and zeros: what decay takes from it, the simplex gives back,
+ * to the bit. */
+static bool
+at_corner(const float *p, size_t n)
+{
+    size_t ones = 0, zeros = 0, i;
+
+    for (i = 0; i < n; i++) {
+        ones += p[i] == 1;
+        zeros += p[i] == 0;
+    }
+    return ones == 1 && ones + zeros == n;
+}
+
+/*
+ * Whether steps without a gradient, up to step `end`, leave the row as it is:
+ * one that never had a gradient, and that decay and projection do not move.
+ * Most concepts of an archetypal dictionary that never fire are such.
+ */
+static bool
+at_rest(const struct bs_adam *a, const struct piece *at, uint32_t t,
+        uint32_t end)
+{
+    bool kept = true, small = true;
+
+    for (; t <= end; t++) {
+        kept &= a->steps[t].keep == 1;
+        small &= a->steps[t].keep > 0.5f && a->steps[t].keep <= 1;
+    }
+    if (!(a->eps > 0) || !small || !all_zero(at->m, at->n) ||
+        !all_zero(at->v, at->n))
+        return false;
+    return (kept && a->project == BS_PROJECT_NONE) ||
+           (a->project == BS_PROJECT_SIMPLEX && at_corner(at->p, at->n)) ||
+           all_zero(at->p, at->n);
+}
+
+/* ---- rows ------------------------------------------------------------------
+ */
+
 struct adam_job {
     const struct bs_adam *a;
     const struct bs_adam_rows *p;
@@ -185,18 +241,24 @@ bring_up(const struct adam_job *job, size_t i, size_t col, size_t cols)
     size_t row = job->g->row != NULL ? job->g->row[i] : i;
     size_t at = row * p->cols + col;
     const uint32_t *last = p->last.p;
-    uint32_t t = last != NULL ? last[row] : job->a->now - 1;
+    uint32_t now = job->a->now, missed;
+    uint32_t t = last != NULL ? last[row] : now - 1;
+    const float *grad;
     struct piece piece = {(float *)p->p.p + at, (float *)p->m.p + at,
                           (float *)p->v.p + at, NULL, cols};
 
-    while (t + 1 < job->a->now)
-        step(job->a, ++t, &piece, 0);
-    if (t >= job->a->now)
+    if (t >= now)
         return;
-    piece.g = gradient_of(job, i, row);
-    if (piece.g != NULL)
-        piece.g += col;
-    step(job->a, job->a->now, &piece, job->g->scale);
+    grad = gradient_of(job, i, row);
+    missed = grad != NULL ? now - 1 : now;
+    if (t < missed && at_rest(job->a, &piece, t + 1, missed))
+        t = missed;
+    while (t < missed)
+        step(job->a, ++t, &piece, 0);
+    if (grad == NULL)
+        return;
+    piece.g = grad + col;
+    step(job->a, now, &piece, job->g->scale);
 }
 
 static void
