@@ -4,8 +4,10 @@
  *     train-steps MODEL CASE OUT
  *
  * A line a step: loss, reconstruction, auxiliary term, gradient norm, r2 about
- * one mean, codes a token, seconds.  OUT is the model behind the last step.
+ * one mean, codes a token, seconds.  OUT is the model behind the last step,
+ * OUT.codes the codes of that step, as ptr, idx and val.
  */
+#include "cmd/models/sae_trainer_own.h"
 #include "common/clock.h"
 #include "tests/unit/train-case.h"
 
@@ -16,6 +18,29 @@ must(int r, const struct bs_err *e)
         return;
     fprintf(stderr, "train-steps: %s\n", e->text);
     exit(1);
+}
+
+static void
+write_codes(const struct bs_ragged *codes, const char *path)
+{
+    uint64_t rows = codes->rows + 1, n = codes->ptr[codes->rows];
+    char name[4096];
+    struct bs_doc doc = {0};
+    struct bs_buf out = {0};
+    struct bs_err e = {0};
+    FILE *f;
+
+    snprintf(name, sizeof name, "%s.codes", path);
+    must(bs_doc_put(&doc, "ptr", BS_DTYPE_U32, 1, &rows, codes->ptr, &e), &e);
+    must(bs_doc_put(&doc, "idx", BS_DTYPE_U32, 1, &n, codes->idx, &e), &e);
+    must(bs_doc_put(&doc, "val", BS_DTYPE_F32, 1, &n, codes->val, &e), &e);
+    must(bs_doc_write(&doc, &out, &e), &e);
+    f = fopen(name, "wb");
+    if (f == NULL || fwrite(out.data, 1, out.len, f) != out.len ||
+        fclose(f) != 0)
+        must(bs_err_errno(&e, BS_EX_IO, "cannot write '%s'", name), &e);
+    bs_buf_release(&out);
+    bs_doc_release(&doc);
 }
 
 int
@@ -49,6 +74,7 @@ main(int argc, char **argv)
     }
     must(bs_trainer_model(t, &last, &e), &e);
     must(bs_sae_save(&last, NULL, argv[3], &e), &e);
+    write_codes(&t->codes.rows, argv[3]);
     bs_trainer_close(t);
     bs_dev_close(dev);
     bs_sae_release(&last);
