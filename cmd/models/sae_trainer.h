@@ -78,6 +78,13 @@ struct bs_trainer_options {
     uint64_t steps, warmup;
     double rate, rate_end, beta1, beta2, eps, decay;
     float clip; /* of all gradients together; 0: none */
+    /*
+     * BS_MATH_BF16: tokens and weights are rounded to bf16 for the encoder's
+     * products, as torch's autocast does; all sums, what is decoded, losses,
+     * gradients and moments are f32, and the gradient passes the rounding as
+     * though it were not there.  The CPU is no faster by it, and has the bits
+     * of its screened products all the same.
+     */
     enum bs_math math;
     uint64_t seed;
 };

@@ -100,17 +100,29 @@ bias_gradient(struct bs_trainer *t, double *sum, struct bs_err *e)
     return r == 0 ? bs_trainer_squares(t, &t->grad_bias, width, sum, e) : r;
 }
 
+/* Room for a row an atom, and for some more: the next step may have them. */
+static int
+grow(struct bs_trainer *t, struct bs_mem *m, size_t cols, struct bs_err *e)
+{
+    size_t rows = t->active + t->active / 4;
+
+    if (m->p != NULL && t->active * cols <= m->bytes / sizeof(float))
+        return 0;
+    rows = rows < t->o.concepts ? rows : t->o.concepts;
+    return bs_trainer_room(t, m, rows, cols, e);
+}
+
 int
 bs_trainer_backward(struct bs_trainer *t, struct bs_err *e)
 {
     size_t width = t->o.width, j;
     double sum = 0;
-    int r = bs_trainer_room(t, &t->grad_enc, t->active, width, e);
+    int r = grow(t, &t->grad_enc, width, e);
 
     if (r == 0)
-        r = bs_trainer_room(t, &t->grad_dec, t->active, width, e);
+        r = grow(t, &t->grad_dec, width, e);
     if (r == 0)
-        r = bs_trainer_room(t, &t->total, t->active, 1, e);
+        r = grow(t, &t->total, 1, e);
     if (r == 0)
         r = code_gradients(t, &t->codes, e);
     if (r == 0 && t->has_other)

@@ -126,9 +126,12 @@ problem_of(size_t rows, size_t cols, enum bs_project project, float toward1)
     b->common = floats_of(cols, 1, 5);
     for (i = 0; i < n; i++)
         b->v.at[i] = fabsf(b->v.at[i]);
-    /* Rows never met: any, one of zeros, at a corner of the simplex. */
-    for (i = 0; i < n && i < 3 * cols; i++)
+    /* Rows never met: any, one of zeros, at a corner of the simplex, one that
+     * only looks so. */
+    for (i = 0; i < n && i < 4 * cols; i++)
         b->m.at[i] = b->v.at[i] = 0;
+    if (rows > 3)
+        b->p.at[3 * cols] = 1;
     for (i = cols; i < n && i < 3 * cols; i++)
         b->p.at[i] = i == 2 * cols + cols / 2;
     b->last = need(bs_alloc_array(rows, sizeof *b->last));
