@@ -233,7 +233,7 @@ ok 'features that are damaged, mixed or not finite: 65' '
 	one F16 48 "$(zeros 46)\\000\\174" >inf.safetensors
 	refuse 65 "inf.safetensors.: record .inf.: token 0" train features.bs inf.safetensors
 	doc "{\"x\":{\"dtype\":\"F32\",\"shape\":[1,3],\"data_offsets\":[0,12]}}" "$(zeros 12)" >three.safetensors
-	refuse 65 "record .three.: features of width 3, not 24" train features.bs three.safetensors
+	refuse 65 "record .three.: features of width 3, but that so far is 24" train features.bs three.safetensors
 	refuse 65 "kind .code., not .feature." train codes.bs
 	refuse 66 "no-such" train no-such.bs
 	exits 75 train --allow-partial cut.bs 2>err >out || exits 65 train --allow-partial cut.bs 2>err >out
@@ -271,7 +271,7 @@ ok 'a start model: trained on; another shape refused' '
 	train --epochs=1 --init=m.safetensors features.bs >more.safetensors
 	strings -n 8 more.safetensors | head -n 1 | grep -q "init.*$(sha256sum <m.safetensors | cut -c 1-64)"
 	refuse 64 "concepts. is 50 in the start model, not 51" bs-sae train --concepts=51 --init=m.safetensors features.bs
-	refuse 65 "width" bs-sae train --batch=10 --init="$BS_SRC/tests/golden/sae/topk.safetensors" features.bs
+	refuse 65 "features of width 24, but the model.s is" bs-sae train --batch=10 --init="$BS_SRC/tests/golden/sae/topk.safetensors" features.bs
 	refuse 66 "no-such" bs-sae train --init=no-such features.bs
 '
 ok 'steps: an end of their own, more passes where they need them, a short pipe is told' '

@@ -7,24 +7,23 @@
 
 #include "common/dtype.h"
 
-static int
-find(const struct bs_tensor **out, const struct bs_doc *rec, size_t width,
-     struct bs_err *e)
+int
+bs_features_find(const struct bs_tensor **out, const struct bs_doc *rec,
+                 size_t width, const char *whose, struct bs_err *e)
 {
     const struct bs_tensor *x = *out = bs_doc_tensor(rec, "x");
 
     if (x == NULL)
         return bs_err_set(e, BS_EX_DATA, "no features: 'x' is missing");
-    if (x->rank != 2)
+    if (x->rank != 2 || x->shape[1] == 0)
         return bs_err_set(e, BS_EX_DATA, "x is not [tokens, width]");
     if (x->dtype != BS_DTYPE_F16 && x->dtype != BS_DTYPE_BF16 &&
         x->dtype != BS_DTYPE_F32)
         return bs_err_set(e, BS_EX_DATA, "x is %s, not F16, BF16 or F32",
                           bs_dtype_name(x->dtype));
-    if (x->shape[1] != width)
-        return bs_err_set(e, BS_EX_DATA,
-                          "features of width %ju, but the model's is %zu",
-                          (uintmax_t)x->shape[1], width);
+    if (width > 0 && x->shape[1] != width)
+        return bs_err_set(e, BS_EX_DATA, "features of width %ju, but %s is %zu",
+                          (uintmax_t)x->shape[1], whose, width);
     return 0;
 }
 
@@ -53,7 +52,7 @@ bs_features_read(struct bs_buf *to, size_t *tokens, const struct bs_doc *rec,
                  size_t width, struct bs_err *e)
 {
     const struct bs_tensor *x;
-    int r = find(&x, rec, width, e);
+    int r = bs_features_find(&x, rec, width, "the model's", e);
 
     if (r == 0)
         r = append(to, x, width, e);

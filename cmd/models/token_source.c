@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <sys/stat.h>
 
+#include "cmd/models/features.h"
 #include "common/mem.h"
 #include "common/num.h"
 #include "common/stop.h"
@@ -201,24 +202,6 @@ end_pass(struct bs_token_source *s, struct bs_err *e)
 /* ---- records ---------------------------------------------------------------
  */
 
-static int
-check_features(const struct bs_token_source *s, const struct bs_tensor *x,
-               struct bs_err *e)
-{
-    if (x == NULL)
-        return bs_err_set(e, BS_EX_DATA, "no features: 'x' is missing");
-    if (x->rank != 2 || x->shape[1] == 0)
-        return bs_err_set(e, BS_EX_DATA, "x is not [tokens, width]");
-    if (x->dtype != BS_DTYPE_F16 && x->dtype != BS_DTYPE_BF16 &&
-        x->dtype != BS_DTYPE_F32)
-        return bs_err_set(e, BS_EX_DATA, "x is %s, not F16, BF16 or F32",
-                          bs_dtype_name(x->dtype));
-    if (s->width > 0 && x->shape[1] != s->width)
-        return bs_err_set(e, BS_EX_DATA, "features of width %ju, not %zu",
-                          (uintmax_t)x->shape[1], s->width);
-    return 0;
-}
-
 /* The rows that are wanted: from *first, *n of them. */
 static int
 choose_rows(const struct bs_token_source *s, const struct bs_doc *rec,
@@ -286,9 +269,10 @@ static int
 take_record(struct bs_token_source *s, const struct bs_doc *rec,
             struct bs_token_run *run, struct bs_err *e)
 {
-    const struct bs_tensor *x = bs_doc_tensor(rec, "x");
+    const struct bs_tensor *x;
     size_t first = 0, n = 0;
-    int r = check_features(s, x, e);
+    int r = bs_features_find(&x, rec, s->width,
+                             s->o.width > 0 ? "the model's" : "that so far", e);
 
     if (r == 0)
         r = choose_rows(s, rec, (size_t)x->shape[0], &first, &n, e);

@@ -318,7 +318,7 @@ test_widths(void)
     snprintf(path[1], sizeof path[1], "/dev/fd/%d", fd);
     paths[1] = path[1];
     s = open_source(2, BS_TOKENS_ALL);
-    ok(fails(read_pass(s, out, &e), &e, "record 'k0': features of width 3, no"),
+    ok(fails(read_pass(s, out, &e), &e, "record 'k0': features of width 3, bu"),
        "two widths");
     bs_token_source_close(s);
     bs_buf_release(&narrow);
