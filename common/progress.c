@@ -5,6 +5,7 @@
 
 #include <signal.h>
 #include <stdarg.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "common/clock.h"
@@ -53,17 +54,26 @@ bs_progress_note(struct bs_progress *p, const char *fmt, ...)
     va_end(ap);
 }
 
+/* Columns of the terminal, or 0 where it does not say. */
+static size_t
+columns(void)
+{
+    struct winsize w;
+
+    return ioctl(STDERR_FILENO, TIOCGWINSZ, &w) == 0 ? w.ws_col : 0;
+}
+
 /* "NAME: 120 of 1000 images, 11.3/s, 78 s left, note" */
 static void
 print_line(struct bs_progress *p, double at, bool redraw)
 {
     double seconds = at - p->start;
     double rate = seconds > 0 ? (double)(p->done - p->before) / seconds : 0;
+    size_t n, width = redraw ? columns() : 0;
     char line[300];
-    size_t n;
 
-    n = (size_t)snprintf(line, sizeof line, "%s%s: %ju", redraw ? "\r" : "",
-                         bs_prog_name(), (uintmax_t)p->done);
+    n = (size_t)snprintf(line, sizeof line, "%s: %ju", bs_prog_name(),
+                         (uintmax_t)p->done);
     if (p->total > 0)
         n += (size_t)snprintf(line + n, sizeof line - n, " of %ju",
                               (uintmax_t)p->total);
@@ -74,7 +84,9 @@ print_line(struct bs_progress *p, double at, bool redraw)
                               (double)(p->total - p->done) / rate);
     if (p->note[0] != '\0')
         snprintf(line + n, sizeof line - n, ", %s", p->note);
-    fprintf(stderr, "%s%s", line, redraw ? "\x1b[K" : "\n");
+    if (width > 0 && width < sizeof line)
+        line[width - 1] = '\0'; /* one that wraps cannot be redrawn */
+    fprintf(stderr, redraw ? "\r%s\x1b[K" : "%s\n", line);
     fflush(stderr);
 }
 
