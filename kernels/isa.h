@@ -10,6 +10,7 @@
 #define BS_KERNELS_ISA_H
 
 #include "common/bs.h"
+#include "kernels/gram.h"
 
 /* What is done to the sums of a gemm: y = epilogue(c + bias). */
 struct bs_isa_epilogue {
@@ -128,6 +129,13 @@ struct bs_isa {
     /* y = x * factor + offset, one pixel; then y * sigmoid(y) if `silu`. */
     void (*affine)(float *y, const float *x, size_t k, const float *factor,
                    const float *offset, bool silu);
+
+
+    /* See gram.h; and for panels of n rows: c += p^T w and w -= p c, with c
+     * [BS_PANEL][BS_PANEL]. */
+    bs_gram_fn *gram;
+    void (*panel_dot)(const double *p, const double *w, size_t n, double *c);
+    void (*panel_sub)(const double *p, const double *c, size_t n, double *w);
 };
 
 extern const struct bs_isa bs_isa_portable;

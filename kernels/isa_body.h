@@ -5,6 +5,7 @@
 #define BS_KERNELS_ISA_BODY_H
 
 #include "kernels/isa.h"
+#include "kernels/isa_panel.h"
 #include "kernels/isa_rows.h"
 #include "kernels/isa_screen.h"
 #include "kernels/isa_tile.h"
@@ -45,6 +46,10 @@ const struct bs_isa ISA_TABLE(ISA_NAME) = {
     .winograd_output = winograd_output,
     .channel_sums = channel_sums,
     .affine = affine,
+
+    .gram = gram,
+    .panel_dot = panel_dot,
+    .panel_sub = panel_sub,
 };
 
 #endif
