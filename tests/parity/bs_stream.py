@@ -46,7 +46,7 @@ def _document(meta, arrays):
     return struct.pack('<Q', len(text)) + text + data
 
 
-def write_stream(path, head, records):
+def write_stream(path, head, records, status='ok'):
     """A stream of one segment: head metadata; records (key, metadata, {name: array})."""
     import xxhash
     hashed = xxhash.xxh64()
@@ -58,5 +58,5 @@ def write_stream(path, head, records):
             f.write(doc)
             count += key is not None
         f.write(_document({'bs.end': '1', 'bs.records': str(count), 'bs.hash': f'{hashed.intdigest():016x}',
-                           'bs.status': 'ok'}, {}))
+                           'bs.status': status}, {}))
     subprocess.run(['zstd', '-1', '-q', '-f', '--rm', '-o', path, f'{path}.raw'], check=True)

@@ -21,7 +21,7 @@ build/parity/bin/python:
 	$(Q)build/parity/bin/pip install -q $(PARITY_PIP) || { rm -rf build/parity; exit 1; }
 
 ## parity: everything against the libraries that define it
-parity: parity-images parity-dinov2 parity-sae parity-sae-train parity-sae-eval parity-energy parity-tokenizer
+parity: parity-images parity-dinov2 parity-sae parity-sae-train parity-sae-eval parity-energy parity-cooc parity-tokenizer
 
 ## parity-images: decode, resize, crop and damaged files against Pillow
 parity-images: $(PIXELS) $(PARITY_PYTHON)
@@ -60,4 +60,9 @@ parity-tokenizer: $(TOKENS) $(PARITY_PYTHON) $(PARITY_PYTHON4)
 	$(Q)$(PARITY_PYTHON4) tests/parity/tokenizer.py $(TOKENS)
 	$(Q)$(PARITY_PYTHON) tests/parity/tokenizer.py $(TOKENS)
 
-.PHONY: parity parity-energy parity-images parity-dinov2 parity-sae parity-sae-train parity-sae-eval parity-tokenizer
+## parity-cooc: every table against NumPy and SciPy; 32,000 concepts
+parity-cooc: $(BUILD)/bs-cooc $(PARITY_PYTHON)
+	$(Q)$(PARITY_PYTHON) tests/parity/cooc.py $(BUILD)/bs-cooc
+
+.PHONY: parity parity-cooc parity-energy parity-images parity-dinov2 parity-sae \
+   parity-sae-train parity-sae-eval parity-tokenizer
