@@ -10,6 +10,7 @@
 #   WERROR=1          warnings are errors (CI sets it)
 #   SAN=address,undefined | thread    a build of its own under build/
 #   PNG=0, WEBP=0     build without libpng or libwebp even where they are found
+#   CUDA=1, CUDA=0    demand GPU kernels, or build without them even where nvcc is found
 #   TESTS='...'       run these tests only
 
 .SUFFIXES:
@@ -28,10 +29,14 @@ DESTDIR ?=
 ifeq ($(origin CC),default)
 CC := cc
 endif
+ifeq ($(origin CXX),default)
+CXX := c++
+endif
 CFLAGS     ?= -O3 -g
 PKG_CONFIG ?= pkg-config
 PROVE      ?= prove
 PYTHON     ?= python3
+NVCC       ?= nvcc
 
 -include config.mk
 
@@ -41,6 +46,7 @@ CMDS := $(sort $(patsubst cmd/%.c,%,$(wildcard cmd/bs-*.c)))
 
 lib_SRC  := $(sort $(wildcard common/*.c formats/*.c kernels/*.c cmd/models/*.c) \
               $(filter-out cmd/bs-%,$(wildcard cmd/*.c)))
+cuda_SRC := $(sort $(wildcard kernels/*.cu))
 unit_SRC := $(sort $(wildcard tests/unit/*.c tests/kernels/k-*.c))
 fuzz_SRC := $(sort $(wildcard tests/fuzz/fuzz-*.c))
 MAN1     := $(sort $(wildcard man/*.1))
@@ -50,7 +56,7 @@ MAN7     := $(sort $(wildcard man/*.7))
 # Debian packages: what the build needs, and what the tests need besides.
 BUILD_DEBS := gcc libc6-dev make pkg-config git libzstd-dev libxxhash-dev libarchive-dev \
               libjpeg-dev libpng-dev libwebp-dev nettle-dev liblapacke-dev
-TEST_DEBS  := perl mandoc bsdextrautils zstd python3-numpy zsh fish
+TEST_DEBS  := g++ perl mandoc bsdextrautils zstd python3-numpy zsh fish
 
 # ---- dependencies: found, refused or demanded, never silently lost ---------
 
@@ -70,6 +76,13 @@ $(error not found: $(MISSING); 'make deps' installs or names the packages)
 endif
 endif
 
+# GPU kernels want nvcc; nothing of CUDA is linked.
+have_nvcc := $(shell command -v $(NVCC) >/dev/null && echo 1 || echo 0)
+CUDA ?= $(have_nvcc)
+ifeq ($(CUDA)$(have_nvcc),10)
+$(error CUDA=1, and no $(NVCC); NVCC=path names it)
+endif
+
 # ---- flags -----------------------------------------------------------------
 
 WARN := -Wall -Wextra -Wpedantic -Wshadow -Wvla -Wundef -Wformat=2 \
@@ -80,7 +93,7 @@ SANFLAGS := $(if $(SAN),-fsanitize=$(SAN) -fno-sanitize-recover=all -fno-omit-fr
 
 bs_CPPFLAGS := -I. -D_GNU_SOURCE $(DEP_CFLAGS)
 bs_CFLAGS   := -std=c11 -fno-math-errno -pthread $(WARN) $(SANFLAGS)
-bs_LIBS     := $(DEP_LIBS) -lm -pthread
+bs_LIBS     := $(DEP_LIBS) -lm -ldl -pthread
 
 # Files named for an instruction set are compiled for it and may fuse multiply
 # and add; no other file may, so that results do not depend on the compiler.
@@ -92,6 +105,12 @@ isa_avx512bf16 := $(isa_avx512) -mavx512bf16
 endif
 isa_of = $(lastword $(subst _, ,$(basename $(notdir $(1)))))
 isa    = $(if $(filter avx2 avx512 avx512bf16,$(isa_of)),$(isa_$(isa_of)) -ffp-contract=fast,-ffp-contract=off)
+
+# Code for both generations, PTX for what comes after them.  No contraction:
+# kernels sum as they are written, here as in the emulation.
+NVCCFLAGS := -std=c++17 -O3 -I. -fmad=false -Werror all-warnings -Xptxas -warn-spills \
+             -gencode arch=compute_80,code=sm_80 -gencode arch=compute_90,code=sm_90 \
+             -gencode arch=compute_80,code=compute_80
 
 comma := ,
 BUILD := build/$(if $(SAN),$(subst $(comma),-,$(SAN)),release)
@@ -106,7 +125,7 @@ BIN      := $(CMDS:%=$(BUILD)/%)
 UNIT     := $(unit_SRC:%.c=$(BUILD)/%)
 REPLAY   := $(fuzz_SRC:%.c=$(BUILD)/%)
 ALL_OBJ  := $(LIB_OBJ) $(CMDS:%=$(BUILD)/cmd/%.o) $(UNIT:%=%.o) $(REPLAY:%=%.o) $(BUILD)/tests/fuzz/replay.o \
-            $(BUILD)/tests/kernels/wide.o
+            $(BUILD)/tests/kernels/wide.o $(BUILD)/tests/kernels/staged.o
 
 ifneq ($(MISSING),)
 # A bare machine: install, then start over with what is there now.
@@ -134,11 +153,27 @@ $(BUILD)/%.o: %.c $(BUILD)/flags
 $(BUILD)/common/opt.o: $(BUILD)/version
 $(BUILD)/common/opt.o: bs_CPPFLAGS += -DBS_VERSION='"$(VERSION)"'
 
+# The kernels for GPUs, embedded.
+FATBIN := $(cuda_SRC:%.cu=build/cuda/%.fatbin)
+build/cuda/flags: FORCE
+	@mkdir -p $(@D)
+	@echo '$(NVCC) $(NVCCFLAGS)' | cmp -s - $@ || echo '$(NVCC) $(NVCCFLAGS)' >$@
+$(FATBIN): build/cuda/%.fatbin: %.cu kernels/cuda.cuh kernels/cuda_args.h kernels/sae_hit.h build/cuda/flags
+	@mkdir -p $(@D)
+	$(call say,NVCC,$<)
+	$(Q)$(NVCC) $(NVCCFLAGS) -fatbin -o $@ $<
+ifeq ($(CUDA),1)
+$(BUILD)/kernels/cuda_image.o: $(FATBIN)
+$(BUILD)/kernels/cuda_image.o: bs_CPPFLAGS += -DBS_CUDA_DIR='"build/cuda/kernels"'
+else ifneq ($(filter all check,$(or $(MAKECMDGOALS),all)),)
+$(info no nvcc: built without GPU kernels)
+endif
+
 $(LIB): $(LIB_OBJ)
 	$(call say,AR,$@)
 	$(Q)rm -f $@ && $(AR) rcs $@ $^
 
-link = $(Q)$(CC) $(CFLAGS) $(SANFLAGS) $(LDFLAGS) -o $@ $(filter %.o %.a,$^) $(bs_LIBS) $(LDLIBS)
+link = $(Q)$(CC) $(CFLAGS) $(SANFLAGS) $(LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(bs_LIBS) $(LDLIBS)
 
 $(BIN): $(BUILD)/%: $(BUILD)/cmd/%.o $(LIB)
 	$(call say,LINK,$@)
@@ -149,7 +184,7 @@ $(UNIT): %: %.o $(LIB)
 	$(link)
 
 # The kernels' tests bring an instruction set of their own.
-$(filter $(BUILD)/tests/kernels/%,$(UNIT)): $(BUILD)/tests/kernels/wide.o
+$(filter $(BUILD)/tests/kernels/%,$(UNIT)): $(BUILD)/tests/kernels/wide.o $(BUILD)/tests/kernels/staged.o
 # Its vectors, taken apart, with sanitizers at -O3: minutes.
 $(BUILD)/tests/kernels/wide.o: CFLAGS += $(if $(SAN),-O1)
 
@@ -163,10 +198,11 @@ $(REPLAY): %: %.o $(BUILD)/tests/fuzz/replay.o $(LIB)
 # ---- tests -----------------------------------------------------------------
 
 ## check: install what is missing, build, run every test
+include tests/cuda/rules.mk
 TESTS ?= $(sort $(wildcard tests/t[0-9]*.sh)) $(UNIT)
-check: deps-test all $(UNIT) $(REPLAY)
+check: deps-test all $(UNIT) $(REPLAY) $(FAKE) $(EMU_BIN)
 	$(Q)BS_BIN='$(abspath $(BUILD))' BS_SRC='$(CURDIR)' BS_SAN='$(SAN)' CC='$(CC)' \
-	   $(PROVE) --exec '' $(PROVE_OPTS) $(TESTS)
+	   BS_FAKE='$(abspath $(BUILD)/fake)' BS_EMU='$(if $(EMU_BIN),$(abspath $(BUILD)/emu))' $(PROVE) --exec '' $(PROVE_OPTS) $(TESTS)
 
 ## check-san: the same under the address and undefined-behaviour sanitizers
 check-san:

@@ -48,6 +48,10 @@ bs_std_parse(const struct bs_cmd *cmd, struct bs_std *std, int argc,
     operand = bs_opt_parse(cmd, argc, argv);
     if (std->shard != NULL)
         parse_shard(cmd, std);
+    if (std->device == NULL)
+        std->device = getenv("BS_DEVICE");
+    if (std->device == NULL || *std->device == '\0')
+        std->device = "auto";
     if (std->quiet && std->verbose > 0)
         bs_opt_misuse(cmd, "'--quiet' and '--verbose' do not go together");
     bs_prog_verbosity(std->quiet ? 0 : 1 + std->verbose);

@@ -18,7 +18,7 @@
 struct bs_std {
     const char *output;
     uint64_t threads; /* 0: one a processor */
-    const char *device;
+    const char *device; /* unless named, $BS_DEVICE, or auto */
     uint64_t memory;
     int64_t level;
     const char *shard;
@@ -31,7 +31,7 @@ struct bs_std {
 
 #define BS_STD_DEFAULT                                                         \
     {                                                                          \
-        .device = "auto", .memory = (uint64_t)1 << 30, .level = BS_LEVEL_AUTO, \
+        .memory = (uint64_t)1 << 30, .level = BS_LEVEL_AUTO,                   \
         .limit = UINT64_MAX, .provenance = 1, .progress = -1                   \
     }
 

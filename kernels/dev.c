@@ -5,25 +5,70 @@
 #include "kernels/dev.h"
 
 #include "common/mem.h"
+#include "common/num.h"
 #include "kernels/cpu.h"
+#include "kernels/cuda.h"
 #include "kernels/dev_ops.h"
 #include "kernels/ranges.h"
+
+static int
+open_cpu(struct bs_dev **out, unsigned threads, struct bs_err *e)
+{
+    const struct bs_isa *isa = bs_cpu_isa(e);
+
+    return isa != NULL ? bs_cpu_open(out, isa, threads, e) : -e->code;
+}
+
+/* A GPU where one can be had, and no word where there is no driver; but why it
+ * could not be had where there is one. */
+static int
+open_auto(struct bs_dev **out, unsigned threads, struct bs_err *e)
+{
+    struct bs_err why = {0};
+    bool there = false;
+    size_t n;
+    int r;
+
+    if (bs_cuda_built() && bs_cuda_open(out, 0, &there, &why) == 0)
+        return 0;
+    r = open_cpu(out, threads, e);
+    if (r < 0 || !there)
+        return r;
+    n = strlen((*out)->describe);
+    snprintf((*out)->describe + n, sizeof(*out)->describe - n, "; %s",
+             why.text);
+    return 0;
+}
+
+static int
+open_cuda(struct bs_dev **out, const char *name, struct bs_err *e)
+{
+    const char *number = name[4] == ':' ? name + 5 : "0";
+    uint64_t ordinal;
+    bool there;
+
+    if (bs_num_u64(number, 0, INT32_MAX, &ordinal) != NULL)
+        return bs_err_set(e, BS_EX_USAGE, "no device '%s': cuda or cuda:N",
+                          name);
+    if (!bs_cuda_built())
+        return bs_err_set(e, BS_EX_UNAVAIL,
+                          "device '%s': built without GPU kernels", name);
+    return bs_cuda_open(out, (int)ordinal, &there, e);
+}
 
 int
 bs_dev_open(struct bs_dev **out, const char *name, unsigned threads,
             struct bs_err *e)
 {
-    const struct bs_isa *isa;
-
     *out = NULL;
     if (strcmp(name, "cuda") == 0 || strncmp(name, "cuda:", 5) == 0)
-        return bs_err_set(e, BS_EX_UNAVAIL,
-                          "device '%s': built without GPU kernels", name);
-    if (strcmp(name, "auto") != 0 && strcmp(name, "cpu") != 0)
-        return bs_err_set(e, BS_EX_USAGE,
-                          "no device '%s': auto, cpu, cuda or cuda:N", name);
-    isa = bs_cpu_isa(e);
-    return isa != NULL ? bs_cpu_open(out, isa, threads, e) : -e->code;
+        return open_cuda(out, name, e);
+    if (strcmp(name, "cpu") == 0)
+        return open_cpu(out, threads, e);
+    if (strcmp(name, "auto") == 0)
+        return open_auto(out, threads, e);
+    return bs_err_set(e, BS_EX_USAGE,
+                      "no device '%s': auto, cpu, cuda or cuda:N", name);
 }
 
 void
@@ -49,10 +94,20 @@ const char *
 bs_dev_features(void)
 {
 #if defined(__x86_64__)
-    return "cpu: portable avx2 avx512 avx512bf16; no gpu";
+#define CPU "cpu: portable avx2 avx512 avx512bf16"
 #else
-    return "cpu: portable; no gpu";
+#define CPU "cpu: portable"
 #endif
+    return bs_cuda_built() ? CPU "; cuda: sm_80 sm_90 ptx" : CPU "; no gpu";
+}
+
+int
+bs_dev_lacks(struct bs_dev *d, const char *op)
+{
+    return bs_err_set(&d->err, BS_EX_UNAVAIL,
+                      "device '%.40s' has no operation '%s'; '--device=cpu' "
+                      "has",
+                      d->describe, op);
 }
 
 /* ---- memory ----------------------------------------------------------------
@@ -134,7 +189,7 @@ bs_dev_weight(struct bs_dev *d, struct bs_weight **out, const void *w,
     if (type != BS_DTYPE_F32 && type != BS_DTYPE_F16 && type != BS_DTYPE_BF16)
         return bs_err_set(&d->err, BS_EX_SOFTWARE, "weight: type %s",
                           bs_dtype_name(type));
-    return d->ops->weight(d, out, w, type, n, k, math);
+    return BS_DEV_CALL(d, weight, d, out, w, type, n, k, math);
 }
 
 void
@@ -173,7 +228,7 @@ bs_dev_gemm(struct bs_dev *d, const struct bs_weight *w, const struct bs_mem *x,
         r = bs_range_check(d, "gemm", "bias", bias, row);
     if (r == 0 && scale != NULL)
         r = bs_range_check(d, "gemm", "scale", scale, row);
-    return r < 0 ? r : d->ops->gemm(d, &a);
+    return r < 0 ? r : BS_DEV_CALL(d, gemm, d, &a);
 }
 
 int
@@ -211,7 +266,7 @@ bs_dev_attention(struct bs_dev *d, const struct bs_attention *a)
     if (r == 0)
         r = bs_range_check(d, "attention", "out", &a->out,
                            bs_range_rows(queries, width, a->ldo));
-    return r < 0 ? r : d->ops->attention(d, &op);
+    return r < 0 ? r : BS_DEV_CALL(d, attention, d, &op);
 }
 
 int
@@ -233,7 +288,7 @@ bs_dev_layer_norm(struct bs_dev *d, const struct bs_mem *x, struct bs_mem *y,
         r = bs_range_check(d, "layer_norm", "gamma", gamma, row);
     if (r == 0)
         r = bs_range_check(d, "layer_norm", "beta", beta, row);
-    return r < 0 ? r : d->ops->layer_norm(d, &a);
+    return r < 0 ? r : BS_DEV_CALL(d, layer_norm, d, &a);
 }
 
 static int
@@ -253,7 +308,7 @@ bs_dev_swiglu(struct bs_dev *d, const struct bs_mem *x, struct bs_mem *y,
     struct bs_dev_gate a = {x->p, y->p, m, k};
     int r = check_gate(d, "swiglu", x, y, m, k);
 
-    return r < 0 || m == 0 || k == 0 ? r : d->ops->swiglu(d, &a);
+    return r < 0 || m == 0 || k == 0 ? r : BS_DEV_CALL(d, swiglu, d, &a);
 }
 
 int
@@ -263,7 +318,7 @@ bs_dev_geglu(struct bs_dev *d, const struct bs_mem *x, struct bs_mem *y,
     struct bs_dev_gate a = {x->p, y->p, m, k};
     int r = check_gate(d, "geglu", x, y, m, k);
 
-    return r < 0 || m == 0 || k == 0 ? r : d->ops->geglu(d, &a);
+    return r < 0 || m == 0 || k == 0 ? r : BS_DEV_CALL(d, geglu, d, &a);
 }
 
 int
@@ -287,7 +342,7 @@ bs_dev_patchify(struct bs_dev *d, const struct bs_mem *rgb, struct bs_mem *y,
     if (r == 0)
         r = bs_range_check(d, "patchify", "y", y,
                            bs_range_product(sizeof(float), bytes, 1));
-    return r < 0 ? r : d->ops->patchify(d, &a);
+    return r < 0 ? r : BS_DEV_CALL(d, patchify, d, &a);
 }
 
 int
@@ -316,5 +371,5 @@ bs_dev_assemble(struct bs_dev *d, const struct bs_mem *patches,
     if (r == 0)
         r = bs_range_check(d, "assemble", "pos", pos,
                            bs_range_product(row, n, 1));
-    return r < 0 ? r : d->ops->assemble(d, &a);
+    return r < 0 ? r : BS_DEV_CALL(d, assemble, d, &a);
 }

@@ -41,7 +41,8 @@ enum bs_math {
 };
 
 /*
- * Open the device called `name`: "auto", "cpu", "cuda" or "cuda:N".  `threads`
+ * Open the device called `name`: "cpu", "cuda" or "cuda:N", or "auto", which is
+ * "cuda" where that can be had, and otherwise "cpu".  `threads`
  * as for bs_pool_open (CPU only).  The environment variable BS_CPU forces an
  * instruction set: portable, avx2, avx512, avx512bf16; one that the processor
  * lacks is -BS_EX_UNAVAIL.

@@ -165,7 +165,12 @@ int bs_check_codes(struct bs_dev *d, const char *op,
 struct bs_dev {
     const struct bs_dev_ops *ops;
     struct bs_err err;
-    char describe[100];
+    char describe[400];
 };
+
+/* Run an operation of the table, or say that the backend has none. */
+#define BS_DEV_CALL(d, op, ...)                                                \
+    ((d)->ops->op != NULL ? (d)->ops->op(__VA_ARGS__) : bs_dev_lacks(d, #op))
+int bs_dev_lacks(struct bs_dev *d, const char *op);
 
 #endif

@@ -22,7 +22,7 @@ bs_dev_encoder(struct bs_dev *d, struct bs_encoder **out, const float *w,
         return bs_err_set(&d->err, BS_EX_DATA, "encoder: %zu concepts", n);
     if (bs_range_rows(n, k, k) == SIZE_MAX)
         return bs_err_memory(&d->err, "encoder", SIZE_MAX);
-    return d->ops->encoder(d, out, w, bias, n, k, screen);
+    return BS_DEV_CALL(d, encoder, d, out, w, bias, n, k, screen);
 }
 
 void
@@ -63,7 +63,7 @@ bs_dev_encode_topk(struct bs_dev *d, const struct bs_encoder *enc,
         return r;
     a.idx = idx->p;
     a.val = val->p;
-    return d->ops->encode_topk(d, &a);
+    return BS_DEV_CALL(d, encode_topk, d, &a);
 }
 
 int
@@ -82,7 +82,7 @@ bs_dev_encode_threshold(struct bs_dev *d, const struct bs_encoder *enc,
     int r = check_rows(d, enc, x, ldx, m);
 
     out->rows = 0;
-    return r < 0 ? r : d->ops->encode_threshold(d, &a, out);
+    return r < 0 ? r : BS_DEV_CALL(d, encode_threshold, d, &a, out);
 }
 
 int
@@ -98,7 +98,7 @@ bs_dev_encode_batch(struct bs_dev *d, const struct bs_encoder *enc,
     *threshold = 0;
     if (r == 0 && total == 0)
         r = bs_err_set(&d->err, BS_EX_SOFTWARE, "encode: the top 0 of a batch");
-    return r < 0 ? r : d->ops->encode_batch(d, &a, out, threshold);
+    return r < 0 ? r : BS_DEV_CALL(d, encode_batch, d, &a, out, threshold);
 }
 
 void
@@ -160,5 +160,6 @@ bs_dev_decode(struct bs_dev *d, const struct bs_code_rows *codes,
                            bs_range_rows(codes->m, width, width));
     if (r == 0)
         r = bs_check_codes(d, "decode", codes, concepts);
-    return r < 0 || codes->m == 0 || width == 0 ? r : d->ops->decode(d, &a);
+    return r < 0 || codes->m == 0 || width == 0 ? r
+                                                : BS_DEV_CALL(d, decode, d, &a);
 }

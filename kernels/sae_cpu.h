@@ -11,6 +11,7 @@
 #define BS_KERNELS_SAE_CPU_H
 
 #include "kernels/cpu.h"
+#include "kernels/sae_hit.h"
 #include "kernels/sae_train_ops.h"
 
 /* ---- weights ---------------------------------------------------------------
@@ -68,12 +69,6 @@ int bs_cpu_encoder_fill(struct bs_dev *d, struct bs_encoder *enc,
 /* ---- hits ------------------------------------------------------------------
  */
 
-/* Bounds of a pre-activation, equal once it is known. */
-struct bs_hit {
-    float low, high;
-    uint32_t row, idx;
-};
-
 /* A growing list of hits of many rows.  Zero-initialised means empty;
  * `failed` once there was no memory. */
 struct bs_hits {
@@ -93,6 +88,9 @@ float bs_hits_cut(const struct bs_hits *h, size_t top);
 void bs_hits_drop(struct bs_hits *h, float cut);
 /* Put known hits in order of value descending, then index ascending. */
 void bs_hits_sort(struct bs_hit *at, size_t n);
+/* Known hits of m rows, in any order, to codes. */
+int bs_hits_ragged(const struct bs_hits *h, size_t m, struct bs_ragged *out,
+                   struct bs_err *e) BS_CHECKED;
 
 /* A bounded list: what may be among the `top` of one row. */
 struct bs_picks {

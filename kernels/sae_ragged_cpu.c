@@ -114,9 +114,9 @@ order(struct bs_hit *to, const struct bs_hits *h, uint32_t *ptr, size_t m)
         bs_hits_sort(to + ptr[i], ptr[i + 1] - ptr[i]);
 }
 
-static int
-to_ragged(struct bs_err *e, const struct bs_hits *h, size_t m,
-          struct bs_ragged *out)
+int
+bs_hits_ragged(const struct bs_hits *h, size_t m, struct bs_ragged *out,
+               struct bs_err *e)
 {
     struct bs_hit *sorted = bs_alloc_array(h->n, sizeof *sorted);
     size_t i;
@@ -209,7 +209,7 @@ bs_cpu_encode_threshold(struct bs_dev *d, const struct bs_dev_encode *a,
         r = bs_err_set(&d->err, BS_EX_DATA, "encode: more than %zu values pass",
                        a->limit);
     if (r == 0)
-        r = to_ragged(&d->err, &all, a->m, out);
+        r = bs_hits_ragged(&all, a->m, out, &d->err);
     bs_hits_release(&all);
     bs_free(bound);
     return r;
@@ -275,7 +275,7 @@ bs_cpu_encode_batch(struct bs_dev *d, const struct bs_dev_encode *a,
 
     if (r == 0) {
         *threshold = cut_batch(&job, &all);
-        r = to_ragged(&d->err, &all, a->m, out);
+        r = bs_hits_ragged(&all, a->m, out, &d->err);
     }
     bs_hits_release(&all);
     return r;
