@@ -34,7 +34,7 @@ bs_dev_conv(struct bs_dev *d, struct bs_conv **out, const void *w,
                           shape->pad);
     if (bs_range_product(shape->in, shape->out, 8 * taps) == SIZE_MAX)
         return bs_err_memory(&d->err, "conv", SIZE_MAX);
-    return d->ops->conv(d, out, w, type, shape, math);
+    return BS_DEV_CALL(d, conv, d, out, w, type, shape, math);
 }
 
 void
@@ -112,7 +112,7 @@ bs_dev_conv2d(struct bs_dev *d, const struct bs_conv2d *a)
     if (pixels == 0 || pixels_out == 0)
         return 0;
     r = check_conv2d(d, a, pixels, pixels_out);
-    return r < 0 ? r : d->ops->conv2d(d, &op);
+    return r < 0 ? r : BS_DEV_CALL(d, conv2d, d, &op);
 }
 
 /* ---- group norm -----------------------------------------------------------
@@ -146,5 +146,5 @@ bs_dev_group_norm(struct bs_dev *d, const struct bs_group_norm *a)
         r = bs_range_check(d, "group_norm", "gamma", &a->gamma, row);
     if (r == 0)
         r = bs_range_check(d, "group_norm", "beta", &a->beta, row);
-    return r < 0 ? r : d->ops->group_norm(d, &op);
+    return r < 0 ? r : BS_DEV_CALL(d, group_norm, d, &op);
 }

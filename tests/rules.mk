@@ -3,7 +3,7 @@
 HEADERS := $(sort $(wildcard common/*.h formats/*.h kernels/*.h cmd/*.h cmd/models/*.h))
 SOURCES := $(sort $(wildcard common/*.[ch] formats/*.[ch] kernels/*.[ch] cmd/*.[ch] cmd/models/*.[ch] \
              tests/unit/*.[ch] tests/kernels/*.[ch] tests/fuzz/*.[ch] tests/bench/*.[ch] \
-             tests/painter/*.[ch]))
+             tests/painter/*.[ch] kernels/*.cu kernels/*.cuh tests/cuda/*.[ch] tests/cuda/*.cpp))
 
 # deny,pattern,files,why: no line of the files may match.  The patterns stand in
 # variables because make counts their parentheses.
@@ -32,7 +32,7 @@ lint:
 	$(call deny,deny_kernels,$(wildcard formats/*.[ch]),formats include common only)
 	$(call deny,deny_command,$(wildcard cmd/models/*.[ch]),models do not know commands)
 	$(call deny,deny_output,$(wildcard formats/*.c kernels/*.c cmd/models/*.c),no print or exit below the commands)
-	$(call deny,deny_fast,$(wildcard kernels/*.[ch]),no fast-math)
+	$(call deny,deny_fast,$(wildcard kernels/*.[ch] kernels/*.cu*),no fast-math)
 	$(call deny,deny_space,$(filter-out tests/fuzz/corpus/%,$(SOURCES)),no tabs and no trailing spaces in C)
 	$(Q)for f in cmd/bs-*.c; do n=$$(wc -l <$$f); test $$n -le 200 || { echo "lint: $$f has $$n lines, 200 at most" >&2; exit 1; }; done
 	$(Q)git ls-files | sed 's|.*/||' | grep '\.c$$' | sort | uniq -d | { ! grep .; } || { echo 'lint: names of C files are unique in the tree' >&2; exit 1; }

@@ -8,6 +8,7 @@
 #include "kernels/cpu.h"
 
 #include "common/mem.h"
+#include "tests/kernels/staged.h"
 #include "tests/kernels/wide.h"
 #include "tests/unit/tap.h"
 
@@ -116,13 +117,59 @@ isas_to_test(struct bs_isa isa[6])
     return n;
 }
 
+#define DEVICES 7
+
+/* The same, and CUDA; only that which BS_TEST_DEVICE names, if it is set. */
+static inline size_t
+devices_to_test(struct bs_isa isa[DEVICES])
+{
+    const char *name = getenv("BS_TEST_DEVICE");
+    size_t n = isas_to_test(isa), i, kept = 0;
+    char why[600];
+
+    if (staged_there(why, sizeof why))
+        isa[n++] = bs_isa_cuda;
+    else
+        skip(why);
+    for (i = 0; i < n; i++)
+        if (name == NULL || strcmp(name, isa[i].name) == 0)
+            isa[kept++] = isa[i];
+    return kept;
+}
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define EMULATED_STEP 37
+#define EMULATED_PRODUCTS 3e6
+#else
+#define EMULATED_STEP 11
+#define EMULATED_PRODUCTS 3e8
+#endif
+
+/* The emulation takes every so many-th of many small cases, and leaves out
+ * those of too many products. */
+static inline bool
+left_out(const struct bs_isa *isa, size_t number, double products)
+{
+    return staged_slow(isa) && (number % EMULATED_STEP != 0 ||
+                                products > (double)EMULATED_PRODUCTS);
+}
+
+/* Numbers of threads to compare: CUDA does not look at them. */
+static inline unsigned
+most_threads(const struct bs_isa *isa)
+{
+    return isa->name == bs_isa_cuda.name ? 2 : 4;
+}
+
 static inline struct bs_dev *
 open_isa(const struct bs_isa *isa, unsigned threads)
 {
     struct bs_err e = {0};
     struct bs_dev *d;
 
-    if (bs_cpu_open(&d, isa, threads, &e) < 0) {
+    if ((isa->name == bs_isa_cuda.name
+             ? staged_open(&d, &e)
+             : bs_cpu_open(&d, isa, threads, &e)) < 0) {
         ok(0, "open: %s", e.text);
         exit(1);
     }

@@ -3,8 +3,11 @@
  */
 #include "kernels/dev.h"
 
+#include "common/mem.h"
 #include "common/pool.h"
 #include "kernels/cpu.h"
+#include "kernels/cuda.h"
+#include "tests/kernels/staged.h"
 #include "tests/unit/tap.h"
 
 /* Open, and say what came out: the description or the error. */
@@ -23,14 +26,39 @@ opens(const char *name, unsigned threads, int status, const char *text)
     return good;
 }
 
+/* Where neither a driver nor the emulation is there. */
+static void
+test_no_cuda(void)
+{
+    const char *why = bs_cuda_built() ? "no driver" : "without GPU kernels";
+
+    opens("auto", 1, 0, "1 thread)");
+    opens("cuda", 1, BS_EX_UNAVAIL, why);
+    opens("cuda:1", 1, BS_EX_UNAVAIL, why);
+}
+
+static void
+test_cuda(void)
+{
+    opens("auto", 1, 0, "cuda:0 (");
+    opens("cuda", 1, 0, "cuda:0 (");
+    opens("cuda:0", 1, 0, "cuda:0 (");
+    opens("cuda:999", 1, BS_EX_UNAVAIL, " are there");
+    opens("cuda:", 1, BS_EX_USAGE, "no device 'cuda:'");
+    opens("cuda:-1", 1, BS_EX_USAGE, "no device 'cuda:-1'");
+    if (!staged_slow(&bs_isa_cuda))
+        return;
+    setenv("FAKE_CUDA_DEVICES", "0", 1);
+    opens("cuda", 1, BS_EX_UNAVAIL, "0 are there");
+    opens("auto", 1, 0, "1 thread); no device 'cuda:0': 0 are there");
+    unsetenv("FAKE_CUDA_DEVICES");
+}
+
 static void
 test_open(void)
 {
-    opens("auto", 1, 0, "1 thread)");
     opens("cpu", 3, 0, "3 threads)");
     opens("cpu", 0, 0, "cpu (");
-    opens("cuda", 1, BS_EX_UNAVAIL, "built without GPU kernels");
-    opens("cuda:1", 1, BS_EX_UNAVAIL, "built without GPU kernels");
     opens("gpu", 1, BS_EX_USAGE, "no device 'gpu'");
     opens("", 1, BS_EX_USAGE, "no device ''");
     ok(strstr(bs_dev_features(), "portable") != NULL, "features: %s",
@@ -58,7 +86,7 @@ test_forced(void)
 }
 
 static void
-test_memory(void)
+test_memory(const char *device)
 {
     static const char text[] = "0123456789";
     struct bs_err e = {0};
@@ -66,7 +94,7 @@ test_memory(void)
     struct bs_dev *d;
     char back[sizeof text] = {0};
 
-    if (!ok(bs_dev_open(&d, "cpu", 1, &e) == 0, "open"))
+    if (!ok(bs_dev_open(&d, device, 1, &e) == 0, "%s: open", device))
         return;
     ok(bs_dev_alloc(d, &m, 20) == 0 && m.bytes == 20 &&
            (uintptr_t)m.p % BS_ALIGN == 0,
@@ -89,12 +117,58 @@ test_memory(void)
     bs_dev_close(d);
 }
 
+/* More than the two buffers between host and device hold, in odd parts. */
+static void
+test_copies(const char *device)
+{
+    const size_t n = ((size_t)13 << 20) + 5, odd = 3;
+    struct bs_err e = {0};
+    uint8_t *from = bs_alloc(n), *to = bs_alloc(n);
+    struct bs_mem m;
+    struct bs_dev *d;
+    size_t i;
+
+    if (!ok(from != NULL && to != NULL && bs_dev_open(&d, device, 1, &e) == 0,
+            "%s: open", device))
+        return;
+    for (i = 0; i < n; i++)
+        from[i] = (uint8_t)(i * 2654435761u >> 13);
+    ok(bs_dev_alloc(d, &m, n + odd) == 0 &&
+           bs_dev_put(d, &m, odd, from, n) == 0 &&
+           bs_dev_put(d, &m, odd + 7, from + 7, 11) == 0 &&
+           bs_dev_get(d, to, &m, odd, n) == 0 && memcmp(from, to, n) == 0,
+       "%s: %zu bytes there and back", device, n);
+    memset(to, 0, n);
+    ok(bs_dev_get(d, to + 1, &m, odd + n - 9, 9) == 0 &&
+           memcmp(to + 1, from + n - 9, 9) == 0,
+       "%s: a part of them", device);
+    bs_dev_free(d, &m);
+    bs_dev_close(d);
+    bs_free(from);
+    bs_free(to);
+}
+
 int
 main(void)
 {
+    static const char *const devices[] = {"cpu", "cuda"};
+    char why[600];
+    size_t i, n = 1;
+
     unsetenv("BS_CPU");
+    if (!staged_driver())
+        test_no_cuda();
+    if (staged_there(why, sizeof why)) {
+        test_cuda();
+        n = 2;
+    } else {
+        skip(why);
+    }
     test_open();
     test_forced();
-    test_memory();
+    for (i = 0; i < n; i++) {
+        test_memory(devices[i]);
+        test_copies(devices[i]);
+    }
     return tap_done();
 }

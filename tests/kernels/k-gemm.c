@@ -189,7 +189,7 @@ test_shapes(const struct bs_isa *isa, struct bs_dev *d, enum bs_math math)
     };
     const struct setup u = {BS_DTYPE_F32, math, BS_EPI_NONE, false, false};
     const char *name = math == BS_MATH_F32 ? "f32" : "bf16";
-    size_t i, j, l;
+    size_t i, j, l, number = 0;
     int good = 1;
 
     for (i = 0; i < BS_LEN(ms); i++)
@@ -197,13 +197,15 @@ test_shapes(const struct bs_isa *isa, struct bs_dev *d, enum bs_math math)
             for (l = 0; l < BS_LEN(ks); l++) {
                 struct shape s = {ms[i], ns[j], ks[l]};
 
-                good &= case_good(isa, d, &s, &u);
+                if (!left_out(isa, number++, 0))
+                    good &= case_good(isa, d, &s, &u);
             }
     ok(good, "%s, %s: %zu small shapes", isa->name, name,
        BS_LEN(ms) * BS_LEN(ns) * BS_LEN(ks));
     for (i = 0; i < BS_LEN(large); i++)
-        ok(case_good(isa, d, &large[i], &u), "%s, %s: %zu x %zu x %zu",
-           isa->name, name, large[i].m, large[i].n, large[i].k);
+        if (!left_out(isa, 0, (double)(large[i].m * large[i].n * large[i].k)))
+            ok(case_good(isa, d, &large[i], &u), "%s, %s: %zu x %zu x %zu",
+               isa->name, name, large[i].m, large[i].n, large[i].k);
 }
 
 static void
@@ -213,7 +215,7 @@ test_setups(const struct bs_isa *isa, struct bs_dev *d)
                                           BS_DTYPE_BF16};
     static const struct shape shapes[] = {
         {19, 45, 70}, {2, 3, 0}, {50, 64, 401}};
-    size_t t, s, bits;
+    size_t t, s, bits, number = 0;
     int good = 1;
 
     for (t = 0; t < BS_LEN(types); t++)
@@ -223,7 +225,8 @@ test_setups(const struct bs_isa *isa, struct bs_dev *d)
                     types[t], bits & 1 ? BS_MATH_BF16 : BS_MATH_F32,
                     (enum bs_epilogue)(bits / 8), bits & 2, bits & 4};
 
-                good &= case_good(isa, d, &shapes[s], &u);
+                if (!left_out(isa, number++, 0))
+                    good &= case_good(isa, d, &shapes[s], &u);
             }
     ok(good, "%s: every type, epilogue, bias and scale", isa->name);
 }
@@ -234,7 +237,7 @@ test_activation(const struct bs_isa *isa, struct bs_dev *d, enum bs_epilogue e,
                 const char *name)
 {
     const struct setup u = {BS_DTYPE_F32, BS_MATH_F32, e, false, false};
-    const struct shape s = {40001, 1, 1};
+    const struct shape s = {left_out(isa, 1, 0) ? 2001 : 40001, 1, 1};
     struct call c;
     size_t i;
     double worst = 0;
@@ -242,7 +245,7 @@ test_activation(const struct bs_isa *isa, struct bs_dev *d, enum bs_epilogue e,
     call_init(&c, &s, &u);
     c.w.at[0] = 1;
     for (i = 0; i < s.m; i++)
-        c.x.at[i * c.ldx] = ((float)i - 20000) / 2000;
+        c.x.at[i * c.ldx] = 20 * (float)i / (float)(s.m - 1) - 10;
     if (!ok(call_run(&c, d, &u) == 0, "%s: %s", isa->name, name))
         return;
     for (i = 0; i < s.m; i++) {
@@ -343,7 +346,7 @@ static void
 test_invariance(const struct bs_isa *isa, enum bs_math math)
 {
     const struct setup u = {BS_DTYPE_F32, math, BS_EPI_RESIDUAL, true, true};
-    const struct shape s = {301, 131, 900};
+    const struct shape s = {301, 131, left_out(isa, 1, 0) ? 90 : 900};
     const char *name = math == BS_MATH_F32 ? "f32" : "bf16";
     struct call first, c;
     struct bs_dev *d;
@@ -357,7 +360,7 @@ test_invariance(const struct bs_isa *isa, enum bs_math math)
     good &= call_run(&c, d, &u) == 0 && same_bits(&c.y, &first.y);
     ok(call_release(&c) && good, "%s, %s: twice the same", isa->name, name);
     bs_dev_close(d);
-    for (threads = 2; threads <= 4; threads++) {
+    for (threads = 2; threads <= most_threads(isa); threads++) {
         d = open_isa(isa, threads);
         call_init(&c, &s, &u);
         good = call_run(&c, d, &u) == 0 && same_bits(&c.y, &first.y);
@@ -405,8 +408,8 @@ test_misuse(struct bs_dev *d)
 int
 main(void)
 {
-    struct bs_isa isa[6];
-    size_t n = isas_to_test(isa), i;
+    struct bs_isa isa[DEVICES];
+    size_t n = devices_to_test(isa), i;
     struct bs_dev *d;
 
     for (i = 0; i < n; i++) {

@@ -323,8 +323,8 @@ test_invariance(const struct bs_isa *isa)
 int
 main(void)
 {
-    struct bs_isa isa[6];
-    size_t n = isas_to_test(isa), i;
+    struct bs_isa isa[DEVICES];
+    size_t n = devices_to_test(isa), i;
     struct bs_dev *d;
 
     for (i = 0; i < n; i++) {

@@ -158,8 +158,8 @@ test_bad(struct bs_dev *d)
 int
 main(void)
 {
-    struct bs_isa isa[6];
-    size_t n = isas_to_test(isa), i;
+    struct bs_isa isa[DEVICES];
+    size_t n = devices_to_test(isa), i;
     struct problem first = problem_of(133, 9, 100, false);
     struct bs_dev *d = open_isa(&isa[0], 1);
 

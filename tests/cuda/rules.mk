@@ -1,0 +1,41 @@
+# The GPU path without a GPU: a libcuda.so.1 that runs the kernels' sources on
+# the CPU (see README.md); found through LD_LIBRARY_PATH.
+
+FAKE     := $(BUILD)/fake/libcuda.so.1
+FAKE_OBJ := $(patsubst %,$(BUILD)/fake/%.o,$(basename $(cuda_SRC)) tests/cuda/emu tests/cuda/fake_cuda)
+
+CXX_WARN := -Wall -Wextra -Wno-unknown-pragmas $(if $(WERROR),-Werror)
+# For this machine alone, and its fused multiply-add; nothing of it is installed.
+CXX_FLAGS = -std=c++17 -O2 -march=native -g -fPIC -ffp-contract=off -I. -DBS_EMULATED $(CXX_WARN)
+
+# Not instrumented for the thread sanitizer: it is told of the lanes instead.
+$(BUILD)/fake/tests/cuda/emu.o: emu_san = $(if $(filter thread,$(SAN)),-DEMU_TSAN,$(SANFLAGS))
+$(BUILD)/fake/kernels/%.o $(BUILD)/fake/tests/cuda/fake_cuda.o: emu_san = $(SANFLAGS)
+
+$(BUILD)/fake/flags: FORCE
+	@mkdir -p $(@D)
+	@echo '$(CXX) $(CXX_FLAGS) $(SANFLAGS)' | cmp -s - $@ || echo '$(CXX) $(CXX_FLAGS) $(SANFLAGS)' >$@
+$(BUILD)/fake/%.o: %.cu $(BUILD)/fake/flags
+	@mkdir -p $(@D)
+	$(call say,CXX,$<)
+	$(Q)$(CXX) $(CXX_FLAGS) $(emu_san) -MMD -MP -x c++ -c -o $@ $<
+$(BUILD)/fake/%.o: %.cpp $(BUILD)/fake/flags
+	@mkdir -p $(@D)
+	$(call say,CXX,$<)
+	$(Q)$(CXX) $(CXX_FLAGS) $(emu_san) -MMD -MP -c -o $@ $<
+$(FAKE): $(FAKE_OBJ)
+	$(call say,LINK,$@)
+	$(Q)$(CXX) -shared -Wl,-soname,libcuda.so.1 $(SANFLAGS) -o $@ $^ -pthread
+
+# Without nvcc there is nothing to embed: programs that are to run the GPU path
+# nevertheless are linked once more, with a word in its place.
+ifneq ($(CUDA),1)
+EMU_BIN := $(BIN:$(BUILD)/%=$(BUILD)/emu/%)
+$(EMU_BIN): $(BUILD)/emu/%: $(BUILD)/cmd/%.o $(BUILD)/tests/cuda/image.o $(LIB)
+	@mkdir -p $(@D)
+	$(call say,LINK,$@)
+	$(link)
+$(filter $(BUILD)/tests/kernels/%,$(UNIT)): $(BUILD)/tests/cuda/image.o
+endif
+
+-include $(FAKE_OBJ:.o=.d)

@@ -1,0 +1,204 @@
+/*
+ * k-cuda.c - the CUDA device in the emulation when something fails: the n-th
+ * call of each entry point of the driver, and all after it.  An operation must
+ * say so with the documented status, and what was allocated must be given back:
+ * the fake library ends a process that leaves something behind.
+ */
+#include "tests/kernels/compare.h"
+
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "kernels/cuda.h"
+
+static const char *const calls[] = {
+#define NAME(name, args) #name,
+    BS_CU_CALLS(NAME)
+#undef NAME
+};
+
+#define WIDTH 24
+#define ROWS 5
+#define ATOMS 70
+#define TOP 3
+
+enum { X, Y, WIDE, CODES, DICT, BUFFERS };
+
+static int
+attend(struct bs_dev *d, const struct bs_mem *x, const struct bs_mem *out,
+       size_t dim)
+{
+    const struct bs_attention a = {.q = *x,
+                                   .k = *x,
+                                   .v = *x,
+                                   .out = *out,
+                                   .ldq = dim,
+                                   .ldk = dim,
+                                   .ldv = dim,
+                                   .ldo = dim,
+                                   .batch = 1,
+                                   .queries = ROWS,
+                                   .keys = ROWS,
+                                   .heads = 1,
+                                   .dim = dim};
+
+    return bs_dev_attention(d, &a);
+}
+
+/* Everything that a device has, once; what was made is freed in any case. */
+static int
+run_all(struct bs_dev *d, struct bs_mem m[BUFFERS], struct bs_weight **w,
+        struct bs_encoder **enc, struct bs_ragged *ragged, float *host)
+{
+    static const float one[3] = {1, 1, 1};
+    const size_t bytes = ROWS * WIDTH * sizeof(float);
+    uint32_t idx[ROWS * TOP] = {0};
+    struct bs_code_rows codes = {ROWS, TOP, NULL, idx, host};
+    float tau[ATOMS] = {0}, least;
+    struct bs_mem val;
+    size_t i;
+    int r = 0;
+
+    for (i = 0; r == 0 && i < BUFFERS; i++)
+        r = bs_dev_alloc(d, &m[i], 20 * bytes);
+    if (r == 0)
+        r = bs_dev_put(d, &m[X], 0, host, bytes);
+    if (r == 0)
+        r = bs_dev_put(d, &m[DICT], 0, host, ATOMS * WIDTH * sizeof(float));
+    if (r == 0)
+        r = bs_dev_patchify(d, &m[DICT], &m[Y], 1, 4, 4, 2, one, one);
+    if (r == 0)
+        r = bs_dev_assemble(d, &m[X], &m[X], &m[X], &m[Y], 1, ROWS, 1, WIDTH);
+    if (r == 0)
+        r = bs_dev_layer_norm(d, &m[X], &m[Y], ROWS, WIDTH, &m[X], &m[X], 1);
+    if (r == 0)
+        r = bs_dev_weight(d, w, host, BS_DTYPE_F32, 3 * WIDTH, WIDTH,
+                          BS_MATH_BF16);
+    if (r == 0)
+        r = bs_dev_gemm(d, *w, &m[X], WIDTH, &m[WIDE], 3 * WIDTH, ROWS, NULL,
+                        BS_EPI_GELU, NULL);
+    if (r == 0)
+        r = attend(d, &m[WIDE], &m[Y], WIDTH);
+    if (r == 0) /* more shared memory than a block has unasked */
+        r = attend(d, &m[WIDE], &m[Y], 3 * WIDTH);
+    if (r == 0)
+        r = bs_dev_swiglu(d, &m[WIDE], &m[Y], ROWS, WIDTH);
+    if (r == 0)
+        r = bs_dev_geglu(d, &m[WIDE], &m[Y], ROWS, WIDTH);
+    if (r == 0)
+        r = bs_dev_encoder(d, enc, host, NULL, ATOMS, WIDTH, BS_SCREEN_AUTO);
+    val = m[CODES];
+    val.p = (char *)val.p + bytes;
+    val.bytes -= bytes;
+    if (r == 0)
+        r = bs_dev_encode_topk(d, *enc, &m[X], WIDTH, ROWS, TOP, &m[CODES],
+                               &val);
+    if (r == 0)
+        r = bs_dev_encode_threshold(d, *enc, &m[X], WIDTH, ROWS, tau, false,
+                                    1000, ragged);
+    if (r == 0)
+        r = bs_dev_encode_batch(d, *enc, &m[X], WIDTH, ROWS, 10, ragged,
+                                &least);
+    if (r == 0)
+        r = bs_dev_decode(d, &codes, &m[DICT], ATOMS, WIDTH, NULL, &m[Y]);
+    if (r == 0)
+        r = bs_dev_get(d, host, &m[Y], 0, bytes);
+    return r < 0 ? r : bs_dev_sync(d);
+}
+
+/* 0, or the status of the failure. */
+static int
+use_device(void)
+{
+    struct floats host = floats_of(ATOMS * WIDTH, 1, 1);
+    struct bs_mem m[BUFFERS] = {{0}};
+    struct bs_weight *w = NULL;
+    struct bs_encoder *enc = NULL;
+    struct bs_ragged ragged = {0};
+    struct bs_err e = {0};
+    struct bs_dev *d;
+    bool there;
+    size_t i;
+    int r = bs_cuda_open(&d, 0, &there, &e);
+
+    if (r == 0) {
+        r = run_all(d, m, &w, &enc, &ragged, host.at);
+        e = *bs_dev_error(d);
+        bs_ragged_release(&ragged);
+        bs_dev_encoder_free(d, enc);
+        bs_dev_weight_free(d, w);
+        for (i = 0; i < BUFFERS; i++)
+            bs_dev_free(d, &m[i]);
+        bs_dev_close(d);
+    }
+    if (!floats_free(&host) || r != -e.code || (r < 0 && e.text[0] == '\0'))
+        return 1;
+    return -r;
+}
+
+/* The same in a process of its own, that may die. */
+static int
+use_apart(const char *call, unsigned n)
+{
+    char fail[80];
+    int status;
+    pid_t child;
+
+    snprintf(fail, sizeof fail, "%s:%u", call, n);
+    fflush(stdout);
+    child = fork();
+    if (child == 0) {
+        setenv("FAKE_CUDA_FAIL", fail, 1);
+        _exit(use_device());
+    }
+    if (child < 0 || waitpid(child, &status, 0) != child)
+        return -1;
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+static bool
+takes_down(const char *call)
+{
+    return strstr(call, "Free") != NULL || strstr(call, "Destroy") != NULL ||
+           strstr(call, "Unload") != NULL || strstr(call, "Release") != NULL;
+}
+
+/* From the first call on, from the second ... until all succeed.  Calls of
+ * which there are many are tried ever farther apart. */
+static void
+test_call(const char *call, unsigned growth)
+{
+    bool memory = strstr(call, "Alloc") != NULL;
+    int want = memory ? BS_EX_OSERR : BS_EX_UNAVAIL, got = want;
+    unsigned n, tried = 0;
+
+    for (n = 1; got == want; n += 1 + n / growth, tried++)
+        got = use_apart(call, n);
+    if (strncmp(call, "cuGetError", 10) == 0 || takes_down(call) ||
+        strcmp(call, "cuMemGetInfo_v2") == 0)
+        ok(got == 0, "%s: does not matter (%d)", call, got);
+    else
+        ok(got == 0 && tried > 1, "%s: %u failures (%d)", call, tried - 1, got);
+}
+
+int
+main(void)
+{
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+    const unsigned growth = 2;
+#else
+    const unsigned growth = 8;
+#endif
+    const char *names = getenv("BS_FAKE");
+    size_t i;
+
+    if (names == NULL || !bs_cuda_built()) {
+        skip("the emulation is not there");
+        return tap_done();
+    }
+    staged_fake();
+    ok(use_apart("none", 1) == 0, "nothing fails");
+    for (i = 0; i < BS_LEN(calls); i++)
+        test_call(calls[i], growth);
+    return tap_done();
+}

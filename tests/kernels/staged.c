@@ -1,0 +1,394 @@
+/*
+ * staged.c - see staged.h.  A device of its own, whose operations are those of
+ * the CUDA device between copies.
+ */
+#include "tests/kernels/staged.h"
+
+#include <dlfcn.h>
+
+#include "common/mem.h"
+#include "kernels/cuda.h"
+
+/* Nothing calls it; that it is there says that bf16 is computed apart. */
+static void
+no_bf16(const uint16_t *a, size_t lda, const uint16_t *b, size_t k, float *c,
+        size_t rows, bool first)
+{
+    (void)a, (void)lda, (void)b, (void)k, (void)c, (void)rows, (void)first;
+}
+
+const struct bs_isa bs_isa_cuda = {.name = "cuda", .gemm_bf16 = no_bf16};
+
+static bool emulated;
+
+void
+staged_fake(void)
+{
+    const char *folder = getenv("BS_FAKE");
+    char path[4096];
+
+    if (folder == NULL || *folder == '\0')
+        return;
+    snprintf(path, sizeof path, "%s/libcuda.so.1", folder);
+    emulated = dlopen(path, RTLD_NOW | RTLD_GLOBAL) != NULL;
+}
+
+bool
+staged_driver(void)
+{
+    void *library = dlopen("libcuda.so.1", RTLD_NOW | RTLD_LOCAL);
+
+    if (library != NULL)
+        dlclose(library);
+    return library != NULL;
+}
+
+bool
+staged_slow(const struct bs_isa *isa)
+{
+    return emulated && isa->name == bs_isa_cuda.name;
+}
+
+struct staged {
+    struct bs_dev dev;
+    struct bs_dev *cuda;
+};
+
+static struct bs_dev *
+cuda_of(struct bs_dev *d)
+{
+    return ((struct staged *)d)->cuda;
+}
+
+/* ---- copies ----------------------------------------------------------------
+ */
+
+/* Arrays of a call: the host's, and what stands for them on the device. */
+struct arrays {
+    struct bs_dev *cuda;
+    struct {
+        void *host;
+        size_t bytes;
+        struct bs_mem mem;
+        bool written;
+    } at[8];
+    size_t n;
+    int r;
+};
+
+/* Where an array is on the device; the same again for one that is the same, as
+ * that of an operation in place. */
+static void *
+lend(struct arrays *s, const void *host, size_t bytes, bool written)
+{
+    size_t i;
+
+    if (host == NULL || s->r < 0)
+        return NULL;
+    for (i = 0; i < s->n; i++)
+        if (s->at[i].host == host) {
+            s->at[i].written |= written;
+            return s->at[i].mem.p;
+        }
+    s->n++;
+    s->at[i].host = (void *)(uintptr_t)host;
+    s->at[i].bytes = bytes;
+    s->at[i].written = written;
+    s->r = bs_dev_alloc(s->cuda, &s->at[i].mem, bytes);
+    if (s->r == 0)
+        s->r = bs_dev_put(s->cuda, &s->at[i].mem, 0, host, bytes);
+    return s->at[i].mem.p;
+}
+
+static const void *
+read_only(struct arrays *s, const void *host, size_t bytes)
+{
+    return lend(s, host, bytes, false);
+}
+
+/* Take all back; the result of the call, or the first error of a copy. */
+static int
+finish(struct arrays *s, struct bs_dev *d, int r)
+{
+    size_t i;
+
+    if (s->r < 0)
+        r = s->r;
+    for (i = 0; i < s->n; i++) {
+        if (r == 0 && s->at[i].written)
+            r = bs_dev_get(s->cuda, s->at[i].host, &s->at[i].mem, 0,
+                           s->at[i].bytes);
+        bs_dev_free(s->cuda, &s->at[i].mem);
+    }
+    if (r < 0) {
+        d->err = s->cuda->err;
+        s->cuda->err.code = 0;
+    }
+    return r;
+}
+
+static size_t
+rows_bytes(size_t rows, size_t cols, size_t ld)
+{
+    return rows > 0 ? ((rows - 1) * ld + cols) * sizeof(float) : 0;
+}
+
+/* ---- operations ------------------------------------------------------------
+ */
+
+#define CALL(s, op, ...) \
+    ((s).r < 0 ? (s).r : (s).cuda->ops->op((s).cuda, __VA_ARGS__))
+
+static int
+failed(struct bs_dev *d, int r)
+{
+    struct arrays none = {.cuda = cuda_of(d)};
+
+    return r < 0 ? finish(&none, d, r) : r;
+}
+
+static int
+staged_weight(struct bs_dev *d, struct bs_weight **out, const void *w,
+              enum bs_dtype type, size_t n, size_t k, enum bs_math math)
+{
+    return failed(d, bs_dev_weight(cuda_of(d), out, w, type, n, k, math));
+}
+
+static void
+staged_weight_free(struct bs_dev *d, struct bs_weight *w)
+{
+    bs_dev_weight_free(cuda_of(d), w);
+}
+
+static int
+staged_gemm(struct bs_dev *d, const struct bs_dev_gemm *a)
+{
+    struct arrays s = {.cuda = cuda_of(d)};
+    size_t row = a->w->n * sizeof(float);
+    struct bs_dev_gemm b = *a;
+
+    b.x = read_only(&s, a->x, rows_bytes(a->m, a->w->k, a->ldx));
+    b.y = lend(&s, a->y, rows_bytes(a->m, a->w->n, a->ldy), true);
+    b.bias = read_only(&s, a->bias, row);
+    b.scale = read_only(&s, a->scale, row);
+    return finish(&s, d, CALL(s, gemm, &b));
+}
+
+static int
+staged_attention(struct bs_dev *d, const struct bs_dev_attention *a)
+{
+    struct arrays s = {.cuda = cuda_of(d)};
+    size_t queries = a->batch * a->queries, keys = a->batch * a->keys;
+    size_t width = a->heads * a->dim;
+    struct bs_dev_attention b = *a;
+
+    b.q = read_only(&s, a->q, rows_bytes(queries, width, a->ldq));
+    b.k = read_only(&s, a->k, rows_bytes(keys, width, a->ldk));
+    b.v = read_only(&s, a->v, rows_bytes(keys, width, a->ldv));
+    b.out = lend(&s, a->out, rows_bytes(queries, width, a->ldo), true);
+    return finish(&s, d, CALL(s, attention, &b));
+}
+
+static int
+staged_layer_norm(struct bs_dev *d, const struct bs_dev_layer_norm *a)
+{
+    struct arrays s = {.cuda = cuda_of(d)};
+    size_t row = a->k * sizeof(float);
+    struct bs_dev_layer_norm b = *a;
+
+    b.x = read_only(&s, a->x, a->m * row);
+    b.y = lend(&s, a->y, a->m * row, true);
+    b.gamma = read_only(&s, a->gamma, row);
+    b.beta = read_only(&s, a->beta, row);
+    return finish(&s, d, CALL(s, layer_norm, &b));
+}
+
+static struct bs_dev_gate
+lend_gate(struct arrays *s, const struct bs_dev_gate *a)
+{
+    struct bs_dev_gate b = *a;
+
+    b.x = read_only(s, a->x, a->m * 2 * a->k * sizeof(float));
+    b.y = lend(s, a->y, a->m * a->k * sizeof(float), true);
+    return b;
+}
+
+static int
+staged_swiglu(struct bs_dev *d, const struct bs_dev_gate *a)
+{
+    struct arrays s = {.cuda = cuda_of(d)};
+    struct bs_dev_gate b = lend_gate(&s, a);
+
+    return finish(&s, d, CALL(s, swiglu, &b));
+}
+
+static int
+staged_geglu(struct bs_dev *d, const struct bs_dev_gate *a)
+{
+    struct arrays s = {.cuda = cuda_of(d)};
+    struct bs_dev_gate b = lend_gate(&s, a);
+
+    return finish(&s, d, CALL(s, geglu, &b));
+}
+
+static int
+staged_patchify(struct bs_dev *d, const struct bs_dev_patchify *a)
+{
+    struct arrays s = {.cuda = cuda_of(d)};
+    size_t values = a->batch * a->height * a->width * 3;
+    struct bs_dev_patchify b = *a;
+
+    b.rgb = read_only(&s, a->rgb, values);
+    b.y = lend(&s, a->y, values * sizeof(float), true);
+    return finish(&s, d, CALL(s, patchify, &b));
+}
+
+static int
+staged_assemble(struct bs_dev *d, const struct bs_dev_assemble *a)
+{
+    struct arrays s = {.cuda = cuda_of(d)};
+    size_t row = a->k * sizeof(float);
+    struct bs_dev_assemble b = *a;
+
+    b.patches = read_only(&s, a->patches, a->batch * a->n * row);
+    b.lead = read_only(&s, a->lead, a->prefix * row);
+    b.pos = read_only(&s, a->pos, a->n * row);
+    b.y = lend(&s, a->y, a->batch * (a->prefix + a->n) * row, true);
+    return finish(&s, d, CALL(s, assemble, &b));
+}
+
+static int
+staged_encoder(struct bs_dev *d, struct bs_encoder **out, const float *w,
+               const float *bias, size_t n, size_t k, enum bs_screen screen)
+{
+    return failed(d, bs_dev_encoder(cuda_of(d), out, w, bias, n, k, screen));
+}
+
+static void
+staged_encoder_free(struct bs_dev *d, struct bs_encoder *enc)
+{
+    bs_dev_encoder_free(cuda_of(d), enc);
+}
+
+/* The operands that all ways to encode have. */
+static struct bs_dev_encode
+lend_encode(struct arrays *s, const struct bs_dev_encode *a)
+{
+    size_t codes = a->m * a->top * sizeof(float);
+    struct bs_dev_encode b = *a;
+
+    b.x = read_only(s, a->x, rows_bytes(a->m, a->enc->k, a->ldx));
+    b.idx = lend(s, a->idx, codes, true);
+    b.val = lend(s, a->val, codes, true);
+    return b;
+}
+
+static int
+staged_topk(struct bs_dev *d, const struct bs_dev_encode *a)
+{
+    struct arrays s = {.cuda = cuda_of(d)};
+    struct bs_dev_encode b = lend_encode(&s, a);
+
+    return finish(&s, d, CALL(s, encode_topk, &b));
+}
+
+static int
+staged_threshold(struct bs_dev *d, const struct bs_dev_encode *a,
+                 struct bs_ragged *out)
+{
+    struct arrays s = {.cuda = cuda_of(d)};
+    struct bs_dev_encode b = lend_encode(&s, a);
+
+    return finish(&s, d, CALL(s, encode_threshold, &b, out));
+}
+
+static int
+staged_batch(struct bs_dev *d, const struct bs_dev_encode *a,
+             struct bs_ragged *out, float *threshold)
+{
+    struct arrays s = {.cuda = cuda_of(d)};
+    struct bs_dev_encode b = lend_encode(&s, a);
+
+    return finish(&s, d, CALL(s, encode_batch, &b, out, threshold));
+}
+
+static int
+staged_decode(struct bs_dev *d, const struct bs_dev_decode *a)
+{
+    struct arrays s = {.cuda = cuda_of(d)};
+    size_t row = a->width * sizeof(float);
+    struct bs_dev_decode b = *a;
+
+    b.dict = read_only(&s, a->dict, a->concepts * row);
+    b.bias = read_only(&s, a->bias, row);
+    b.y = lend(&s, a->y, a->codes->m * row, true);
+    return finish(&s, d, CALL(s, decode, &b));
+}
+
+/* ---- life ------------------------------------------------------------------
+ */
+
+static void
+staged_close(struct bs_dev *d)
+{
+    bs_dev_close(cuda_of(d));
+    bs_free(d);
+}
+
+static const struct bs_dev_ops staged_ops = {
+    .close = staged_close,
+    .weight = staged_weight,
+    .weight_free = staged_weight_free,
+    .gemm = staged_gemm,
+    .attention = staged_attention,
+    .layer_norm = staged_layer_norm,
+    .swiglu = staged_swiglu,
+    .geglu = staged_geglu,
+    .patchify = staged_patchify,
+    .assemble = staged_assemble,
+    .encoder = staged_encoder,
+    .encoder_free = staged_encoder_free,
+    .encode_topk = staged_topk,
+    .encode_threshold = staged_threshold,
+    .encode_batch = staged_batch,
+    .decode = staged_decode,
+};
+
+int
+staged_open(struct bs_dev **out, struct bs_err *e)
+{
+    struct staged *s = bs_alloc_array(1, sizeof *s);
+    bool there;
+    int r;
+
+    *out = NULL;
+    if (s == NULL)
+        return bs_err_memory(e, "device", sizeof *s);
+    s->dev.ops = &staged_ops;
+    r = bs_cuda_open(&s->cuda, 0, &there, e);
+    if (r < 0) {
+        bs_free(s);
+        return r;
+    }
+    *out = &s->dev;
+    return 0;
+}
+
+bool
+staged_there(char *why, size_t room)
+{
+    struct bs_err e = {0};
+    struct bs_dev *d;
+
+    staged_fake();
+    if (!bs_cuda_built()) {
+        snprintf(why, room, "built without GPU kernels");
+        return false;
+    }
+    if (staged_open(&d, &e) < 0) {
+        snprintf(why, room, "%s", e.text);
+        return false;
+    }
+    bs_dev_close(d);
+    return true;
+}

@@ -1,0 +1,31 @@
+/*
+ * staged.h - the CUDA device for tests that hold their operands in host memory.
+ *
+ * Each operation's arrays are copied to the device, to blocks of exactly their
+ * size, and what it may have written is copied back.  The device is the
+ * emulation where the library `$BS_FAKE` names is there (make check), else the
+ * real one (make check-gpu).
+ */
+#ifndef BS_TESTS_STAGED_H
+#define BS_TESTS_STAGED_H
+
+#include "kernels/isa.h"
+
+struct bs_dev;
+struct bs_err;
+
+/* In a list of instruction sets: no more than a name. */
+extern const struct bs_isa bs_isa_cuda;
+
+/* Whether a CUDA device can be opened; `why` if not. */
+bool staged_there(char *why, size_t room);
+/* As bs_dev_open. */
+int staged_open(struct bs_dev **out, struct bs_err *e);
+/* Whether a driver that is not ours is there. */
+bool staged_driver(void);
+/* Load the emulation, if there is one, in the place of the driver. */
+void staged_fake(void);
+/* Whether it is the emulation: then large sizes take their time. */
+bool staged_slow(const struct bs_isa *isa);
+
+#endif

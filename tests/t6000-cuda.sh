@@ -1,0 +1,151 @@
+#!/bin/sh
+# --device=cuda: whole commands on the GPU path, run by the emulation of
+# tests/cuda, against the same on the CPU.
+. "${0%/*}/lib.sh"
+
+: "${BS_FAKE:?run through 'make check'}"
+PATH=${BS_EMU:-$BS_BIN}:$PATH
+cp -R "$BS_SRC/tests/golden/dinov2" golden
+cp "$BS_SRC/tests/golden/sae/registers.safetensors" sae.safetensors
+bs-fetch "$BS_SRC/tests/sample" -o real.bs
+bs-fetch golden/images -o two.bs
+# gpu command...: with the fake driver in the place of the real one.
+gpu () { LD_LIBRARY_PATH=$BS_FAKE "$@"; }
+embed () { model=$1; shift; bs-embed -m golden/$model --size=42 --dtype=f32 "$@"; }
+encode () { bs-sae encode -m sae.safetensors "$@"; }
+decode () { bs-sae decode -m sae.safetensors "$@"; }
+# near A B TOLERANCE: the same text but for numbers, which are that near.
+near () {
+	bs-cat -t "$1" >near.a && bs-cat -t "$2" >near.b
+	test -s near.a && test "$(wc -l <near.a)" -eq "$(wc -l <near.b)"
+	paste near.a near.b | awk -F '\t' -v tolerance="$3" '{
+		for (i = 1; i <= NF / 2; i++) {
+			a = $i; b = $(i + NF / 2); d = a - b
+			if (a + 0 == 0 && a !~ /^-?0/ ? a != b : !(d <= tolerance && -d <= tolerance)) {
+				print NR ": " a " and " b; exit 1
+			}
+		}
+	}'
+}
+
+embed registers two.bs --device=cpu -o features.bs
+encode --device=cpu features.bs -o codes.bs
+
+ok 'auto takes the GPU that is there, and the CPU where none is' '
+	gpu embed registers two.bs -v 2>err >auto.bs
+	grep -q "cuda:0 (emulated" err
+	gpu embed registers two.bs --device=cuda:0 | cmp - auto.bs
+	embed registers two.bs -v 2>err >out.bs
+	grep -q "cpu (" err && cmp out.bs features.bs
+	FAKE_CUDA_DEVICES=0 gpu embed registers two.bs -v 2>err | cmp - features.bs
+	grep -q "cpu (.*; no device .cuda:0.: 0 are there" err
+'
+ok 'BS_DEVICE is what --device is unless it is given' '
+	BS_DEVICE=cuda gpu embed registers two.bs -v 2>err >/dev/null
+	grep -q "cuda:0" err
+	BS_DEVICE=cuda gpu embed registers two.bs --device=cpu | cmp - features.bs
+	BS_DEVICE=cuda exits 69 embed registers two.bs 2>err >/dev/null
+	BS_DEVICE=no exits 64 embed registers two.bs 2>err >/dev/null
+	says "no device .no." err
+'
+ok 'no driver, no such GPU: 69, one line, no output' '
+	exits 69 embed registers two.bs --device=cuda -o none.bs 2>err
+	says "device .cuda.: no driver: .*libcuda.so.1" err
+	FAKE_CUDA_DEVICES=2 exits 69 gpu embed registers two.bs --device=cuda:2 -o none.bs 2>err
+	says "no device .cuda:2.: 2 are there" err
+	exits 64 gpu embed registers two.bs --device=cuda:x -o none.bs 2>err
+	says "no device .cuda:x." err
+	test ! -e none.bs
+'
+for model in registers plain giant timm
+do
+	ok "features of '$model': those of the CPU, within the tolerance" '
+		embed '$model' two.bs --device=cpu >cpu.bs
+		gpu embed '$model' two.bs --device=cuda >gpu.bs
+		near cpu.bs gpu.bs 2e-5
+	'
+done
+ok 'the same in bf16, less exactly' '
+	embed registers two.bs --math=bf16 --device=cpu >cpu.bs
+	gpu embed registers two.bs --math=bf16 --device=cuda >gpu.bs
+	near cpu.bs gpu.bs 0.1
+	gpu embed registers two.bs --device=cuda >f32.bs
+	! cmp -s gpu.bs f32.bs
+'
+ok 'batches, reruns, order of lanes, late work: the same bytes' '
+	gpu embed registers two.bs --device=cuda >gpu.bs
+	gpu embed registers two.bs --device=cuda --batch=1 | cmp - gpu.bs
+	EMU_ORDER=reverse gpu embed registers two.bs --device=cuda | cmp - gpu.bs
+	FAKE_CUDA_LAZY=1 gpu embed registers two.bs --device=cuda | cmp - gpu.bs
+'
+ok 'codes: bit for bit those of the CPU' '
+	for o in "" "--select=topk -k 5" "--select=topk -k 300" "--tau=1" "--tau=2.5 --dtype=f32"
+	do
+		encode --device=cpu $o features.bs >cpu.bs
+		gpu encode --device=cuda $o features.bs | cmp - cpu.bs || { echo "differs: $o"; exit 1; }
+	done
+	encode --device=cpu features.bs >cpu.bs
+	EMU_ORDER=reverse gpu encode --device=cuda features.bs | cmp - cpu.bs
+	FAKE_CUDA_LAZY=1 gpu encode --device=cuda features.bs | cmp - cpu.bs
+'
+ok 'decoded features: bit for bit those of the CPU' '
+	decode --device=cpu codes.bs >cpu.bs
+	gpu decode --device=cuda codes.bs | cmp - cpu.bs
+	FAKE_CUDA_LAZY=1 gpu decode --device=cuda codes.bs | cmp - cpu.bs
+'
+ok 'a bad value is found there too' '
+	head="{\"x\":{\"dtype\":\"F32\",\"shape\":[1,24],\"data_offsets\":[0,96]}}"
+	printf "\\$(printf %o ${#head})\\0\\0\\0\\0\\0\\0\\0%s" "$head" >nan.safetensors
+	printf "\\0%.0s" $(seq 92) >>nan.safetensors
+	printf "\\0\\0\\300\\177" >>nan.safetensors
+	exits 65 gpu encode --device=cuda nan.safetensors 2>err >/dev/null
+	says "not finite" err
+'
+ok 'no memory on the GPU: 71, the size asked for, and what to do' '
+	FAKE_CUDA_MEMORY=100000 exits 71 gpu embed registers two.bs --device=cuda -o none.bs 2>err
+	says "out of memory on device .cuda:0.: [0-9]+ bytes asked for, [0-9]+ of 100000 free; a smaller batch" err
+	test ! -e none.bs
+'
+# Calls that a command makes, and how often, from a run that is logged.
+# broken NAME command...: the first, second and last call of each entry point
+# (the first under the thread sanitizer) fails, and all after it: 69 or 71, one
+# line, nothing written.
+broken () {
+	log=$PWD/log.$1 && shift
+	rm -f "$log"
+	FAKE_CUDA_LOG=$log gpu "$@" >good.bs
+	sed -n "s/^call //p" "$log" >calls
+	test $(wc -l <calls) -gt 20
+	while read name count
+	do
+		case $name in *Free*|*Destroy*|*Unload*|*Release*|cuStreamSync*|cuGetError*|cuMemGetInfo*) want=0 ;;
+		*Alloc*) want=71 ;; *) want=69 ;; esac
+		which='1 2 '$count
+		test "${BS_SAN:-}" != thread || which=1
+		for n in $which
+		do
+			test $n -le $count || continue
+			rc=0
+			FAKE_CUDA_FAIL=$name:$n gpu "$@" >out.bs 2>err || rc=$?
+			# The last of all may be one that takes down.
+			test $rc -eq 0 && cmp -s out.bs good.bs && test $n -gt 1 -o $want -eq 0 && continue
+			test $rc -eq $want || { echo "$name:$n: exit $rc"; cat err; exit 1; }
+			says "device .cuda:0.|out of memory" err
+			exits 65 bs-cat --verify out.bs 2>/dev/null
+		done
+	done <calls
+}
+bs-cat -n 1 two.bs -o one.bs
+embed registers one.bs --tokens=cls --device=cpu -o few.bs
+encode --device=cpu few.bs -o few-codes.bs
+ok 'whatever fails while embedding: one line, 69 or 71' '
+	broken embed bs-embed -m golden/registers --size=14 --resize=14 --device=cuda one.bs
+'
+ok 'whatever fails while encoding' '
+	broken encode bs-sae encode -m sae.safetensors --device=cuda few.bs
+	broken topk bs-sae encode -m sae.safetensors --select=topk -k 3 --device=cuda few.bs
+'
+ok 'whatever fails while decoding' '
+	broken decode bs-sae decode -m sae.safetensors --device=cuda few-codes.bs
+'
+finish
