@@ -275,9 +275,9 @@ bs_sae_train_main(int argc, char *argv[])
 
     set_job(&c, argc - i, argv + i);
     check_output(&c.o);
-    check(
-        bs_dev_open(&c.job.dev, c.o.std.device, (unsigned)c.o.std.threads, &e),
-        &e);
+    check(bs_dev_open_training(&c.job.dev, c.o.std.device,
+                               (unsigned)c.o.std.threads, &e),
+          &e);
     bs_info("%s", bs_dev_describe(c.job.dev));
     r = bs_train_run(&result, &c.job, &e);
     if (c.stage >= 0)

@@ -49,6 +49,10 @@ enum bs_math {
  */
 int bs_dev_open(struct bs_dev **out, const char *name, unsigned threads,
                 struct bs_err *e) BS_CHECKED;
+/* The same for what needs the operations of sae_train_ops.h: "auto" is then a
+ * device that has them. */
+int bs_dev_open_training(struct bs_dev **out, const char *name,
+                         unsigned threads, struct bs_err *e) BS_CHECKED;
 void bs_dev_close(struct bs_dev *d);
 
 /* "cpu (avx2, 2 threads)" and the like, for -v. */

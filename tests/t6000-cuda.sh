@@ -88,6 +88,18 @@ ok 'codes: bit for bit those of the CPU' '
 	EMU_ORDER=reverse gpu encode --device=cuda features.bs | cmp - cpu.bs
 	FAKE_CUDA_LAZY=1 gpu encode --device=cuda features.bs | cmp - cpu.bs
 '
+ok 'an autoencoder is judged alike' '
+	bs-sae eval -m sae.safetensors --device=cpu features.bs >cpu.txt
+	gpu bs-sae eval -m sae.safetensors --device=cuda features.bs | cmp - cpu.txt
+'
+ok 'training is not there yet: auto is the CPU, cuda says so' '
+	train () { bs-sae train --recipe=topk --concepts=30 -k 3 --batch=8 --epochs=1 "$@" features.bs; }
+	gpu train -v -o auto.safetensors 2>err
+	grep -q "cpu (" err
+	exits 69 gpu train --device=cuda -o none.safetensors 2>err
+	says "device .cuda.: training does not run there yet" err
+	test ! -e none.safetensors
+'
 ok 'decoded features: bit for bit those of the CPU' '
 	decode --device=cpu codes.bs >cpu.bs
 	gpu decode --device=cuda codes.bs | cmp - cpu.bs

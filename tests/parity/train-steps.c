@@ -61,7 +61,7 @@ main(int argc, char **argv)
     case_open(&c, argv[2]);
     case_tokens(&c, argv[2]);
     must(bs_sae_load(&init, argv[1], &e), &e);
-    must(bs_dev_open(&dev, "auto", 0, &e), &e);
+    must(bs_dev_open(&dev, "cpu", 0, &e), &e);
     must(bs_trainer_open(&t, &c.o, &init, dev, &e), &e);
     bs_sae_release(&init);
     for (i = 0; i < c.o.steps; i++) {
