@@ -36,7 +36,10 @@ CFLAGS     ?= -O3 -g
 PKG_CONFIG ?= pkg-config
 PROVE      ?= prove
 PYTHON     ?= python3
-NVCC       ?= nvcc
+# On the path, or where 'make deps-cuda' put it.
+ifeq ($(origin NVCC),undefined)
+NVCC       := $(firstword $(shell command -v nvcc) $(wildcard build/nvcc/lib/python3*/site-packages/nvidia/cu13/bin/nvcc) nvcc)
+endif
 
 -include config.mk
 
@@ -62,7 +65,7 @@ TEST_DEBS  := g++ perl mandoc bsdextrautils zstd python3-numpy zsh fish
 
 REQUIRED := libzstd libxxhash libarchive libjpeg nettle lapacke
 MISSING  :=
-ifneq ($(filter-out clean deps deps-test help uninstall format,$(or $(MAKECMDGOALS),all)),)
+ifneq ($(filter-out clean deps deps-test deps-cuda help uninstall format,$(or $(MAKECMDGOALS),all)),)
 MISSING := $(shell for lib in $(REQUIRED); do $(PKG_CONFIG) --exists $$lib 2>/dev/null || echo $$lib; done)
 ifeq ($(MISSING),)
 LIBS   := $(REQUIRED)
@@ -263,6 +266,12 @@ deps:
 deps-test:
 	$(call apt_get,$(TEST_DEBS))
 
+## deps-cuda: install the compiler of the GPU kernels into build/nvcc, from PyPI
+NVCC_PIP := $(addsuffix ==13.0.*,nvidia-cuda-nvcc nvidia-cuda-crt nvidia-cuda-runtime nvidia-cuda-cccl nvidia-nvvm)
+deps-cuda:
+	$(call apt_get,python3-venv)
+	$(Q)$(PYTHON) -m venv build/nvcc && build/nvcc/bin/pip install -q $(NVCC_PIP) || { rm -rf build/nvcc; exit 1; }
+
 ## clean: remove build/
 clean:
 	rm -rf build
@@ -272,4 +281,4 @@ help:
 	@cat Makefile tests/rules.mk tests/*/rules.mk | sed -n 's/^## //p'
 
 FORCE:
-.PHONY: all check check-san check-tsan demo install uninstall deps deps-test clean help FORCE
+.PHONY: all check check-san check-tsan demo install uninstall deps deps-test deps-cuda clean help FORCE
