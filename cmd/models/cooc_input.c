@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cmd/models/lineage.h"
+#include "cmd/models/visit.h"
 #include "kernels/gram.h"
 
 const char *const bs_cooc_grain_names[] = {"token", "image", NULL};
@@ -246,7 +246,7 @@ check_rows(const struct bs_cooc_rows *rows, uint32_t concepts, struct bs_err *e)
 }
 
 static int
-part_record(struct bs_cooc_input *in, const struct bs_doc *rec,
+rows_record(struct bs_cooc_input *in, const struct bs_doc *rec,
             struct bs_err *e)
 {
     const struct bs_tensor *entry = NULL, *len = NULL;
@@ -279,86 +279,66 @@ part_record(struct bs_cooc_input *in, const struct bs_doc *rec,
 /* ---- streams -------------------------------------------------------------
  */
 
+/* What is being read, and into which set. */
+struct reading {
+    struct bs_cooc_input *in;
+    size_t number;
+};
+
 static int
-take_head(struct bs_cooc_input *in, bool partial, const struct bs_doc *doc,
-          struct bs_err *e)
+codes_head(void *arg, const struct bs_doc *head, struct bs_err *e)
 {
+    const struct reading *reading = arg;
     struct bs_codes_head codes;
-    int r;
+    int r = bs_codes_head(&codes, head, e);
 
-    if (partial)
-        return partial_head(in, doc, e);
-    r = bs_codes_head(&codes, doc, e);
-    return r < 0 ? r : agree(in, &codes, doc, e);
+    return r < 0 ? r : agree(reading->in, &codes, head, e);
 }
 
 static int
-take_record(struct bs_cooc_input *in, size_t number, bool partial,
-            const struct bs_doc *doc, struct bs_err *e)
+codes_record(void *arg, const struct bs_doc *rec, struct bs_err *e)
 {
-    const char *key = bs_doc_meta(doc, "key");
-    int r;
+    const struct reading *reading = arg;
+    struct bs_cooc_input *in = reading->in;
 
-    if (!in->wanted(in->command, key))
+    if (!in->wanted(in->command, bs_doc_meta(rec, "key")))
         return 0;
-    r = partial ? part_record(in, doc, e) : code_record(in, number, doc, e);
-    return r < 0 ? bs_err_prefix(e, "record '%s'", key) : 0;
-}
-
-static int
-read_all(struct bs_cooc_input *in, size_t number, bool partial,
-         struct bs_source *s, struct bs_kept *head, struct bs_err *e)
-{
-    const struct bs_doc *doc;
-    const uint8_t *bytes;
-    size_t len;
-    int item, r = 0;
-
-    while (r >= 0 && (item = bs_source_next(s, &doc)) != BS_ITEM_EOF) {
-        if (item < 0) {
-            *e = *bs_source_error(s);
-            return item;
-        }
-        switch (item) {
-        case BS_ITEM_STOP:
-            return 0;
-        case BS_ITEM_HEAD:
-            bytes = bs_source_bytes(s, &len);
-            r = bs_keep(head, bytes, len, e);
-            if (r == 0)
-                r = take_head(in, partial, doc, e);
-            break;
-        case BS_ITEM_RECORD:
-            r = take_record(in, number, partial, doc, e);
-            break;
-        default:
-            r = bs_stream_parent(&in->parents, &head->doc, bs_source_hash(s),
-                                 e);
-        }
-    }
-    return r < 0 ? r : 1;
+    return code_record(in, reading->number, rec, e);
 }
 
 int
 bs_cooc_read_codes(struct bs_cooc_input *in, size_t number, struct bs_source *s,
                    struct bs_err *e)
 {
-    struct bs_kept head = {{0}, {0}};
-    int r = read_all(in, number, false, s, &head, e);
+    struct reading reading = {in, number};
+    struct bs_visit v = {codes_head, codes_record, &reading, &in->parents};
 
-    bs_kept_release(&head);
-    return r;
+    return bs_visit(s, &v, e);
+}
+
+static int
+part_head(void *arg, const struct bs_doc *head, struct bs_err *e)
+{
+    return partial_head(arg, head, e);
+}
+
+static int
+part_record(void *arg, const struct bs_doc *rec, struct bs_err *e)
+{
+    struct bs_cooc_input *in = arg;
+
+    if (!in->wanted(in->command, bs_doc_meta(rec, "key")))
+        return 0;
+    return rows_record(in, rec, e);
 }
 
 int
 bs_cooc_read_partial(struct bs_cooc_input *in, struct bs_source *s,
                      struct bs_err *e)
 {
-    struct bs_kept head = {{0}, {0}};
-    int r = read_all(in, 0, true, s, &head, e);
+    struct bs_visit v = {part_head, part_record, in, &in->parents};
 
-    bs_kept_release(&head);
-    return r;
+    return bs_visit(s, &v, e);
 }
 
 static int

@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "cmd/models/energy.h"
-#include "cmd/models/lineage.h"
+#include "cmd/models/visit.h"
 #include "common/mem.h"
 
 /* ---- heads ----------------------------------------------------------------
@@ -99,8 +99,8 @@ check_energies(const struct bs_energies *en, uint32_t concepts,
 }
 
 static int
-partial_record(struct bs_energy_input *in, const struct bs_doc *rec,
-               struct bs_err *e)
+sums_record(struct bs_energy_input *in, const struct bs_doc *rec,
+            struct bs_err *e)
 {
     const struct bs_tensor *concept = NULL, *energy = NULL, *fires = NULL;
     struct bs_energies en = {0};
@@ -138,69 +138,66 @@ partial_record(struct bs_energy_input *in, const struct bs_doc *rec,
 /* ---- streams --------------------------------------------------------------
  */
 
-/* Read all of a source: heads and records to the functions. */
-static int
-read_all(struct bs_energy_input *in, size_t number, bool partial,
-         struct bs_source *s, struct bs_kept *head, struct bs_err *e)
-{
-    struct bs_codes_head codes;
-    const struct bs_doc *doc;
-    const uint8_t *bytes;
-    size_t len;
-    int item, r = 0;
+/* What is being read, and into which set. */
+struct reading {
+    struct bs_energy_input *in;
+    size_t number;
+};
 
-    while (r >= 0 && (item = bs_source_next(s, &doc)) != BS_ITEM_EOF) {
-        if (item < 0) {
-            *e = *bs_source_error(s);
-            return item;
-        }
-        switch (item) {
-        case BS_ITEM_STOP:
-            return 0;
-        case BS_ITEM_HEAD:
-            bytes = bs_source_bytes(s, &len);
-            r = bs_keep(head, bytes, len, e);
-            if (r == 0 && partial)
-                r = partial_head(in, doc, e);
-            else if (r == 0 && (r = bs_codes_head(&codes, doc, e)) == 0)
-                r = agree(in, &codes, doc, e);
-            break;
-        case BS_ITEM_RECORD:
-            if (!in->wanted(in->command, bs_doc_meta(doc, "key")))
-                break;
-            r = partial ? partial_record(in, doc, e)
-                        : bs_pooler_add(&in->pooler, &in->set[number], doc, e);
-            if (r < 0)
-                bs_err_prefix(e, "record '%s'", bs_doc_meta(doc, "key"));
-            break;
-        default:
-            r = bs_stream_parent(&in->parents, &head->doc, bs_source_hash(s),
-                                 e);
-        }
-    }
-    return r < 0 ? r : 1;
+static int
+codes_head(void *arg, const struct bs_doc *head, struct bs_err *e)
+{
+    const struct reading *reading = arg;
+    struct bs_codes_head codes;
+    int r = bs_codes_head(&codes, head, e);
+
+    return r < 0 ? r : agree(reading->in, &codes, head, e);
+}
+
+static int
+codes_record(void *arg, const struct bs_doc *rec, struct bs_err *e)
+{
+    const struct reading *reading = arg;
+    struct bs_energy_input *in = reading->in;
+
+    if (!in->wanted(in->command, bs_doc_meta(rec, "key")))
+        return 0;
+    return bs_pooler_add(&in->pooler, &in->set[reading->number], rec, e);
 }
 
 int
 bs_energy_read_codes(struct bs_energy_input *in, size_t number,
                      struct bs_source *s, struct bs_err *e)
 {
-    struct bs_kept head = {{0}, {0}};
-    int r = read_all(in, number, false, s, &head, e);
+    struct reading reading = {in, number};
+    struct bs_visit v = {codes_head, codes_record, &reading, &in->parents};
 
-    bs_kept_release(&head);
-    return r;
+    return bs_visit(s, &v, e);
+}
+
+static int
+part_head(void *arg, const struct bs_doc *head, struct bs_err *e)
+{
+    return partial_head(arg, head, e);
+}
+
+static int
+part_record(void *arg, const struct bs_doc *rec, struct bs_err *e)
+{
+    struct bs_energy_input *in = arg;
+
+    if (!in->wanted(in->command, bs_doc_meta(rec, "key")))
+        return 0;
+    return sums_record(in, rec, e);
 }
 
 int
 bs_energy_read_partial(struct bs_energy_input *in, struct bs_source *s,
                        struct bs_err *e)
 {
-    struct bs_kept head = {{0}, {0}};
-    int r = read_all(in, 0, true, s, &head, e);
+    struct bs_visit v = {part_head, part_record, in, &in->parents};
 
-    bs_kept_release(&head);
-    return r;
+    return bs_visit(s, &v, e);
 }
 
 static int
