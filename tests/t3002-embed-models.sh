@@ -100,9 +100,11 @@ ok 'shards: one missing, one cut, a name that leads out' '
 	sed -i "0,/model-00001/s|model-00001|../m/model-00001|" m/model.safetensors.index.json
 	fails 65 "plain file name"
 '
-ok 'weights that are not finite give no features' '
+ok 'weights that are not finite name their tensor; features that are not, their record' '
 	fresh registers
 	printf "\\377\\377\\377\\177" | dd of=m/model.safetensors bs=1 seek=$((103472 - 40)) conv=notrunc 2>/dev/null
+	fails 65 "tensor .layernorm.weight. holds a NaN or an infinity"
+	printf "\\377\\377\\177\\177" | dd of=m/model.safetensors bs=1 seek=$((103472 - 40)) conv=notrunc 2>/dev/null
 	fails 65 "record .a.: a feature is not finite"
 '
 ok 'values too large for f16 are counted and warned of; f32 keeps them' '

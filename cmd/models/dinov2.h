@@ -10,10 +10,7 @@
 #ifndef BS_MODELS_DINOV2_H
 #define BS_MODELS_DINOV2_H
 
-#include "common/bs.h"
-#include "common/err.h"
-#include "formats/safetensors.h"
-#include "kernels/dev.h"
+#include "cmd/models/weights.h"
 
 /* ---- configuration (dinov2_config.c) ------------------------------------- */
 
@@ -57,15 +54,6 @@ int bs_positions_resize(float *out, size_t height, size_t width,
                         struct bs_err *e) BS_CHECKED;
 
 /* ---- weights (dinov2_weights.c) ------------------------------------------ */
-
-struct bs_linear {
-    struct bs_weight *weight;
-    struct bs_mem bias; /* empty: none */
-};
-
-struct bs_norm {
-    struct bs_mem gamma, beta;
-};
 
 struct bs_dinov2_layer {
     struct bs_norm norm1, norm2;

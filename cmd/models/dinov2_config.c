@@ -9,7 +9,7 @@
 
 #include <math.h>
 
-#include "formats/json.h"
+#include "cmd/models/config.h"
 
 enum {
     HIDDEN_MAX = 1 << 16,
@@ -24,68 +24,8 @@ enum {
     "dinov2 and dinov2_with_registers of transformers and " \
     "vit_*_dinov2 of timm are supported"
 
-/* ---- members of an object ------------------------------------------------ */
-
-/* A member in 1..max, or `otherwise` where it is absent. */
-static int
-get_size(const struct bs_json *v, const char *key, size_t otherwise, size_t max,
-         size_t *out, struct bs_err *e)
-{
-    uint64_t n = otherwise;
-
-    if (bs_json_get(v, key) != NULL &&
-        (!bs_json_get_u64(v, key, max, &n) || n == 0))
-        return bs_err_set(e, BS_EX_DATA,
-                          "'%s' is no whole number from 1 to %zu", key, max);
-    *out = (size_t)n;
-    return 0;
-}
-
-/* The same for what may be written as a pair of equal numbers. */
-static int
-get_side(const struct bs_json *v, const char *key, size_t otherwise, size_t max,
-         size_t *out, struct bs_err *e)
-{
-    const struct bs_json *pair = bs_json_get(v, key);
-    uint64_t a, b;
-
-    if (pair == NULL || pair->type != BS_JSON_ARRAY)
-        return get_size(v, key, otherwise, max, out, e);
-    if (pair->count != 2 || !bs_json_u64(pair->child, max, &a) ||
-        !bs_json_u64(pair->child->next, max, &b) || a != b || a == 0)
-        return bs_err_set(e, BS_EX_DATA,
-                          "'%s' is no pair of equal numbers from 1 to %zu", key,
-                          max);
-    *out = (size_t)a;
-    return 0;
-}
-
-static int
-get_real(const struct bs_json *v, const char *key, double otherwise, double max,
-         double *out, struct bs_err *e)
-{
-    *out = otherwise;
-    if (bs_json_get(v, key) != NULL &&
-        (!bs_json_get_number(v, key, out) || !(*out > 0 && *out <= max)))
-        return bs_err_set(e, BS_EX_DATA, "'%s' is no number up to %g", key,
-                          max);
-    return 0;
-}
-
-static int
-get_bool(const struct bs_json *v, const char *key, bool otherwise, bool *out,
-         struct bs_err *e)
-{
-    const struct bs_json *b = bs_json_get(v, key);
-
-    *out = otherwise;
-    if (b == NULL)
-        return 0;
-    if (b->type != BS_JSON_BOOL)
-        return bs_err_set(e, BS_EX_DATA, "'%s' is neither true nor false", key);
-    *out = b->truth;
-    return 0;
-}
+/* ---- pixels ---------------------------------------------------------------
+ */
 
 /* Three numbers, kept as they are where the member is absent. */
 static int
@@ -131,7 +71,7 @@ static int
 hf_inner(struct bs_dinov2_config *c, const struct bs_json *v, struct bs_err *e)
 {
     double ratio;
-    int r = get_real(v, "mlp_ratio", 4, 64, &ratio, e);
+    int r = bs_config_real(v, "mlp_ratio", 4, 64, &ratio, e);
 
     if (r < 0)
         return r;
@@ -167,22 +107,23 @@ hf_config(struct bs_dinov2_config *c, const struct bs_json *v, bool registers,
 
     c->antialias = registers;
     c->class_position = true;
-    if ((r = get_size(v, "hidden_size", 768, HIDDEN_MAX, &c->hidden, e)) < 0 ||
-        (r = get_size(v, "num_hidden_layers", 12, LAYERS_MAX, &c->layers, e)) <
+    if ((r = bs_config_size(v, "hidden_size", 768, HIDDEN_MAX, &c->hidden, e)) <
             0 ||
-        (r = get_size(v, "num_attention_heads", 12, HIDDEN_MAX, &c->heads, e)) <
-            0 ||
-        (r = get_side(v, "patch_size", registers ? 16 : 14, PATCH_MAX,
-                      &c->patch, e)) < 0 ||
-        (r = get_side(v, "image_size", 224, IMAGE_MAX, &image, e)) < 0 ||
-        (r = get_size(v, "num_channels", 3, 3, &channels, e)) < 0 ||
-        (r = get_real(v, "layer_norm_eps", 1e-6, 1, &eps, e)) < 0 ||
-        (r = get_bool(v, "qkv_bias", true, &c->qkv_bias, e)) < 0 ||
-        (r = get_bool(v, "use_swiglu_ffn", false, &c->swiglu, e)) < 0 ||
+        (r = bs_config_size(v, "num_hidden_layers", 12, LAYERS_MAX, &c->layers,
+                            e)) < 0 ||
+        (r = bs_config_size(v, "num_attention_heads", 12, HIDDEN_MAX, &c->heads,
+                            e)) < 0 ||
+        (r = bs_config_side(v, "patch_size", registers ? 16 : 14, PATCH_MAX,
+                            &c->patch, e)) < 0 ||
+        (r = bs_config_side(v, "image_size", 224, IMAGE_MAX, &image, e)) < 0 ||
+        (r = bs_config_size(v, "num_channels", 3, 3, &channels, e)) < 0 ||
+        (r = bs_config_real(v, "layer_norm_eps", 1e-6, 1, &eps, e)) < 0 ||
+        (r = bs_config_bool(v, "qkv_bias", true, &c->qkv_bias, e)) < 0 ||
+        (r = bs_config_bool(v, "use_swiglu_ffn", false, &c->swiglu, e)) < 0 ||
         (r = hf_inner(c, v, e)) < 0 || (r = hf_activation(c, v, e)) < 0)
         return r;
-    if (registers && (r = get_size(v, "num_register_tokens", 4, HIDDEN_MAX,
-                                   &c->registers, e)) < 0)
+    if (registers && (r = bs_config_size(v, "num_register_tokens", 4,
+                                         HIDDEN_MAX, &c->registers, e)) < 0)
         return r;
     if (channels != 3)
         return bs_err_set(e, BS_EX_DATA, "'num_channels' is not 3");
@@ -276,9 +217,9 @@ timm_config(struct bs_dinov2_config *c, const struct bs_json *v,
     c->registers = reg != NULL ? (size_t)reg->shape[1] : 0;
     c->qkv_bias = bs_safetensors_find(files, "blocks.0.attn.qkv.bias") != NULL;
     c->eps = 1e-6f;
-    r = get_size(bs_json_get(v, "model_args"), "num_heads",
-                 c->hidden < TIMM_HEAD ? 1 : c->hidden / TIMM_HEAD, HIDDEN_MAX,
-                 &c->heads, e);
+    r = bs_config_size(bs_json_get(v, "model_args"), "num_heads",
+                       c->hidden < TIMM_HEAD ? 1 : c->hidden / TIMM_HEAD,
+                       HIDDEN_MAX, &c->heads, e);
     if (r == 0)
         r = get_pixels(c, bs_json_get(v, "pretrained_cfg"), "mean", "std", e);
     return r < 0 ? r : timm_positions(c, (size_t)pos->shape[1], e);
@@ -346,23 +287,6 @@ read_config(struct bs_dinov2_config *c, const struct bs_json *v,
     return bs_err_set(e, BS_EX_DATA, "no 'model_type': only " SUPPORTED);
 }
 
-/* Parse the file `name` of the model: 1, 0 without it, < 0. */
-static int
-read_json(struct bs_json_doc **json, struct bs_safetensors *files,
-          const char *name, struct bs_err *e)
-{
-    struct bs_buf text = {0};
-    int r = bs_safetensors_text(files, name, &text, e);
-
-    if (r > 0) {
-        r = bs_json_parse(json, (const char *)text.data, text.len,
-                          BS_JSON_NONFINITE, e);
-        r = r < 0 ? r : 1;
-    }
-    bs_buf_release(&text);
-    return r;
-}
-
 int
 bs_dinov2_configure(struct bs_dinov2_config *c, struct bs_safetensors *files,
                     struct bs_err *e)
@@ -375,7 +299,7 @@ bs_dinov2_configure(struct bs_dinov2_config *c, struct bs_safetensors *files,
     const char *path = bs_safetensors_path(files);
     const char *name = "config.json";
     struct bs_json_doc *json = NULL, *pixels = NULL;
-    int r = read_json(&json, files, name, e);
+    int r = bs_config_read(&json, files, name, e);
 
     *c = initial;
     if (r == 0)
@@ -387,7 +311,7 @@ bs_dinov2_configure(struct bs_dinov2_config *c, struct bs_safetensors *files,
         r = check(c, e);
     if (r == 0 && !c->timm) {
         name = "preprocessor_config.json";
-        r = read_json(&pixels, files, name, e);
+        r = bs_config_read(&pixels, files, name, e);
         if (r > 0)
             r = get_pixels(c, bs_json_root(pixels), "image_mean", "image_std",
                            e);
