@@ -182,6 +182,7 @@ static const struct bs_dev_ops cpu_ops = {
     .layer_norm = bs_cpu_layer_norm,
     .swiglu = bs_cpu_swiglu,
     .geglu = bs_cpu_geglu,
+    .add = bs_cpu_add,
     .patchify = bs_cpu_patchify,
     .assemble = bs_cpu_assemble,
     .encoder = bs_cpu_encoder,

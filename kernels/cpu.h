@@ -56,6 +56,7 @@ int bs_cpu_attention(struct bs_dev *d, const struct bs_dev_attention *a);
 int bs_cpu_layer_norm(struct bs_dev *d, const struct bs_dev_layer_norm *a);
 int bs_cpu_swiglu(struct bs_dev *d, const struct bs_dev_gate *a);
 int bs_cpu_geglu(struct bs_dev *d, const struct bs_dev_gate *a);
+int bs_cpu_add(struct bs_dev *d, const struct bs_dev_add *a);
 int bs_cpu_patchify(struct bs_dev *d, const struct bs_dev_patchify *a);
 int bs_cpu_assemble(struct bs_dev *d, const struct bs_dev_assemble *a);
 

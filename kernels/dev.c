@@ -340,6 +340,21 @@ bs_dev_geglu(struct bs_dev *d, const struct bs_mem *x, struct bs_mem *y,
 }
 
 int
+bs_dev_add(struct bs_dev *d, const struct bs_mem *x, size_t ldx,
+           struct bs_mem *y, size_t ldy, size_t m, size_t k)
+{
+    struct bs_dev_add a = {x->p, ldx, y->p, ldy, m, k};
+    int r;
+
+    if (m > 1 && (ldx < k || ldy < k))
+        return bs_err_set(&d->err, BS_EX_SOFTWARE, "add: rows overlap");
+    r = bs_range_check(d, "add", "x", x, bs_range_rows(m, k, ldx));
+    if (r == 0)
+        r = bs_range_check(d, "add", "y", y, bs_range_rows(m, k, ldy));
+    return r < 0 || m == 0 || k == 0 ? r : d->ops->add(d, &a);
+}
+
+int
 bs_dev_patchify(struct bs_dev *d, const struct bs_mem *rgb, struct bs_mem *y,
                 size_t batch, size_t height, size_t width, size_t patch,
                 const float mean[3], const float std[3])

@@ -171,6 +171,11 @@ int bs_dev_swiglu(struct bs_dev *d, const struct bs_mem *x, struct bs_mem *y,
 int bs_dev_geglu(struct bs_dev *d, const struct bs_mem *x, struct bs_mem *y,
                  size_t m, size_t k) BS_CHECKED;
 
+/* y += x.  x, y: f32 [m, k], rows ldx and ldy floats apart; no overlap.  Exact.
+ */
+int bs_dev_add(struct bs_dev *d, const struct bs_mem *x, size_t ldx,
+               struct bs_mem *y, size_t ldy, size_t m, size_t k) BS_CHECKED;
+
 /* ---- images to tokens -----------------------------------------------------
  */
 

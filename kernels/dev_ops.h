@@ -50,6 +50,13 @@ struct bs_dev_gate {
     size_t m, k;
 };
 
+struct bs_dev_add {
+    const float *x;
+    size_t ldx;
+    float *y;
+    size_t ldy, m, k;
+};
+
 struct bs_dev_patchify {
     const uint8_t *rgb;
     float *y;
@@ -135,6 +142,7 @@ struct bs_dev_ops {
     int (*layer_norm)(struct bs_dev *d, const struct bs_dev_layer_norm *a);
     int (*swiglu)(struct bs_dev *d, const struct bs_dev_gate *a);
     int (*geglu)(struct bs_dev *d, const struct bs_dev_gate *a);
+    int (*add)(struct bs_dev *d, const struct bs_dev_add *a);
     int (*patchify)(struct bs_dev *d, const struct bs_dev_patchify *a);
     int (*assemble)(struct bs_dev *d, const struct bs_dev_assemble *a);
     int (*encoder)(struct bs_dev *d, struct bs_encoder **out, const float *w,

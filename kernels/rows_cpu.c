@@ -92,6 +92,31 @@ bs_cpu_geglu(struct bs_dev *d, const struct bs_dev_gate *a)
     return 0;
 }
 
+/* ---- add -------------------------------------------------------------------
+ */
+
+static void
+add_chunk(void *arg, size_t chunk, unsigned thread)
+{
+    const struct bs_dev_add *a = arg;
+    size_t i, j, end;
+
+    (void)thread;
+    for (chunk_rows(chunk, a->m, &i, &end); i < end; i++)
+        for (j = 0; j < a->k; j++)
+            a->y[i * a->ldy + j] += a->x[i * a->ldx + j];
+}
+
+int
+bs_cpu_add(struct bs_dev *d, const struct bs_dev_add *a)
+{
+    struct bs_cpu *c = (struct bs_cpu *)d;
+    struct bs_dev_add job = *a;
+
+    bs_pool_run(c->pool, chunks_of(a->m), add_chunk, &job);
+    return 0;
+}
+
 /* ---- images to tokens ------------------------------------------------------
  */
 

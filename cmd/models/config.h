@@ -1,8 +1,9 @@
 /*
- * config.h - members of a model's configuration: typed, bounded, and with a
- * default where they are absent or null.
+ * config.h - members of a config.json, with the defaults of their classes.
  *
- * Errors are -BS_EX_DATA and name the member.
+ * A member that is absent or null has the default.  One that is there and of
+ * another type, or out of bounds, is -BS_EX_DATA with its name and what it may
+ * be; nothing is allocated from a number that was not bounded here.
  */
 #ifndef BS_MODELS_CONFIG_H
 #define BS_MODELS_CONFIG_H
@@ -12,37 +13,45 @@
 #include "formats/json.h"
 #include "formats/safetensors.h"
 
-/* Parse the file `name` that lies beside the weights: 1, or 0 without it. */
+/* Parse the text `name` that lies beside the weights: 1, or 0 without it. */
 int bs_config_read(struct bs_json_doc **json, struct bs_safetensors *files,
                    const char *name, struct bs_err *e) BS_CHECKED;
 
-/* The member, or NULL where it is absent or null. */
-const struct bs_json *bs_config_get(const struct bs_json *v, const char *key);
+/* Whether a member is there and not null. */
+bool bs_config_has(const struct bs_json *v, const char *key);
 
-/* A whole number in 1..max. */
+/* A whole number in min..max. */
 int bs_config_size(const struct bs_json *v, const char *key, size_t otherwise,
-                   size_t max, size_t *out, struct bs_err *e) BS_CHECKED;
+                   size_t min, size_t max, size_t *out,
+                   struct bs_err *e) BS_CHECKED;
+
 /* The same for what may be written as a pair of equal numbers. */
 int bs_config_side(const struct bs_json *v, const char *key, size_t otherwise,
-                   size_t max, size_t *out, struct bs_err *e) BS_CHECKED;
-/* `count` of them, written as a list or, all alike, as one number. */
+                   size_t min, size_t max, size_t *out,
+                   struct bs_err *e) BS_CHECKED;
+
+/* `count` whole numbers in min..max, written as a list or, all alike, as one.
+ */
 int bs_config_sizes(const struct bs_json *v, const char *key, size_t otherwise,
-                    size_t max, size_t *out, size_t count,
+                    size_t min, size_t max, size_t *out, size_t count,
                     struct bs_err *e) BS_CHECKED;
-/* A number in 0 (excluded)..max. */
+
+/* A finite number in min..max (infinite bounds let infinities through). */
 int bs_config_real(const struct bs_json *v, const char *key, double otherwise,
-                   double max, double *out, struct bs_err *e) BS_CHECKED;
+                   double min, double max, double *out,
+                   struct bs_err *e) BS_CHECKED;
+
 int bs_config_bool(const struct bs_json *v, const char *key, bool otherwise,
                    bool *out, struct bs_err *e) BS_CHECKED;
 
-/* An error unless the member is absent, null, or this word (number, truth). */
-int bs_config_only_word(const struct bs_json *v, const char *key,
-                        const char *word, struct bs_err *e) BS_CHECKED;
-int bs_config_only_number(const struct bs_json *v, const char *key,
-                          double number, struct bs_err *e) BS_CHECKED;
-int bs_config_only_bool(const struct bs_json *v, const char *key, bool truth,
-                        struct bs_err *e) BS_CHECKED;
-int bs_config_only_null(const struct bs_json *v, const char *key,
-                        struct bs_err *e) BS_CHECKED;
+/* One of `count` words; *out is its place. */
+int bs_config_word(const struct bs_json *v, const char *key,
+                   const char *const *words, size_t count, size_t otherwise,
+                   size_t *out, struct bs_err *e) BS_CHECKED;
+
+/* -BS_EX_DATA unless the member is absent, null, false or an empty list: an
+ * option that is not implemented. */
+int bs_config_unset(const struct bs_json *v, const char *key,
+                    struct bs_err *e) BS_CHECKED;
 
 #endif

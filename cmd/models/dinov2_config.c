@@ -71,7 +71,7 @@ static int
 hf_inner(struct bs_dinov2_config *c, const struct bs_json *v, struct bs_err *e)
 {
     double ratio;
-    int r = bs_config_real(v, "mlp_ratio", 4, 64, &ratio, e);
+    int r = bs_config_real(v, "mlp_ratio", 4, 1e-3, 64, &ratio, e);
 
     if (r < 0)
         return r;
@@ -107,22 +107,24 @@ hf_config(struct bs_dinov2_config *c, const struct bs_json *v, bool registers,
 
     c->antialias = registers;
     c->class_position = true;
-    if ((r = bs_config_size(v, "hidden_size", 768, HIDDEN_MAX, &c->hidden, e)) <
-            0 ||
-        (r = bs_config_size(v, "num_hidden_layers", 12, LAYERS_MAX, &c->layers,
+    if ((r = bs_config_size(v, "hidden_size", 768, 1, HIDDEN_MAX, &c->hidden,
                             e)) < 0 ||
-        (r = bs_config_size(v, "num_attention_heads", 12, HIDDEN_MAX, &c->heads,
-                            e)) < 0 ||
-        (r = bs_config_side(v, "patch_size", registers ? 16 : 14, PATCH_MAX,
+        (r = bs_config_size(v, "num_hidden_layers", 12, 1, LAYERS_MAX,
+                            &c->layers, e)) < 0 ||
+        (r = bs_config_size(v, "num_attention_heads", 12, 1, HIDDEN_MAX,
+                            &c->heads, e)) < 0 ||
+        (r = bs_config_side(v, "patch_size", registers ? 16 : 14, 1, PATCH_MAX,
                             &c->patch, e)) < 0 ||
-        (r = bs_config_side(v, "image_size", 224, IMAGE_MAX, &image, e)) < 0 ||
-        (r = bs_config_size(v, "num_channels", 3, 3, &channels, e)) < 0 ||
-        (r = bs_config_real(v, "layer_norm_eps", 1e-6, 1, &eps, e)) < 0 ||
+        (r = bs_config_side(v, "image_size", 224, 1, IMAGE_MAX, &image, e)) <
+            0 ||
+        (r = bs_config_size(v, "num_channels", 3, 1, 3, &channels, e)) < 0 ||
+        (r = bs_config_real(v, "layer_norm_eps", 1e-6, 1e-30, 1, &eps, e)) <
+            0 ||
         (r = bs_config_bool(v, "qkv_bias", true, &c->qkv_bias, e)) < 0 ||
         (r = bs_config_bool(v, "use_swiglu_ffn", false, &c->swiglu, e)) < 0 ||
         (r = hf_inner(c, v, e)) < 0 || (r = hf_activation(c, v, e)) < 0)
         return r;
-    if (registers && (r = bs_config_size(v, "num_register_tokens", 4,
+    if (registers && (r = bs_config_size(v, "num_register_tokens", 4, 1,
                                          HIDDEN_MAX, &c->registers, e)) < 0)
         return r;
     if (channels != 3)
@@ -218,7 +220,7 @@ timm_config(struct bs_dinov2_config *c, const struct bs_json *v,
     c->qkv_bias = bs_safetensors_find(files, "blocks.0.attn.qkv.bias") != NULL;
     c->eps = 1e-6f;
     r = bs_config_size(bs_json_get(v, "model_args"), "num_heads",
-                       c->hidden < TIMM_HEAD ? 1 : c->hidden / TIMM_HEAD,
+                       c->hidden < TIMM_HEAD ? 1 : c->hidden / TIMM_HEAD, 1,
                        HIDDEN_MAX, &c->heads, e);
     if (r == 0)
         r = get_pixels(c, bs_json_get(v, "pretrained_cfg"), "mean", "std", e);

@@ -25,7 +25,6 @@ load_time(struct bs_loader *l, struct bs_resnet *r, size_t width)
     e = bs_loader_put(l, &r->time.bias, bias, r->out);
     bs_free(bias);
     bs_free(conv);
-    bs_dev_free(l->dev, &r->conv1.bias);
     return e;
 }
 
@@ -40,9 +39,10 @@ bs_resnet_load(struct bs_loader *l, struct bs_resnet *r, size_t in, size_t out,
     r->in = in;
     r->out = out;
     if ((e = bs_load_norm(l, &r->norm1, "norm1", in)) < 0 ||
-        (e = bs_load_convolution(l, &r->conv1, "conv1", &first)) < 0 ||
+        (e = bs_load_convolution(l, &r->conv1, "conv1", &first, time == 0)) <
+            0 ||
         (e = bs_load_norm(l, &r->norm2, "norm2", out)) < 0 ||
-        (e = bs_load_convolution(l, &r->conv2, "conv2", &second)) < 0)
+        (e = bs_load_convolution(l, &r->conv2, "conv2", &second, true)) < 0)
         return e;
     if (time > 0 && (e = load_time(l, r, time)) < 0)
         return e;

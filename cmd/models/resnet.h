@@ -1,8 +1,9 @@
 /*
  * resnet.h - ResnetBlock2D of diffusers, which its UNets and autoencoders are
  * built of:
- *     h = conv1(silu(norm1(x))) + time;  y = conv2(silu(norm2(h))) + shortcut(x)
- * with a 1 x 1 convolution as the shortcut where the channels differ.
+ *     h = conv1(silu(norm1(x))) + time;  y = conv2(silu(norm2(h))) +
+ * shortcut(x) with a 1 x 1 convolution as the shortcut where the channels
+ * differ.
  */
 #ifndef BS_MODELS_RESNET_H
 #define BS_MODELS_RESNET_H

@@ -15,7 +15,8 @@
 
 #include "cmd/models/weights.h"
 
-/* ---- configuration (unet_config.c) ---------------------------------------- */
+/* ---- configuration (unet_config.c) ----------------------------------------
+ */
 
 enum { BS_UNET_LEVELS = 8 };
 
@@ -28,7 +29,7 @@ struct bs_unet_config {
     float eps;
     bool cosine_first; /* flip_sin_to_cos */
     double freq_shift;
-    bool mid; /* has a block in the middle */
+
     struct {
         size_t channels;
         size_t layers;  /* resnets on the way down; one more on the way up */

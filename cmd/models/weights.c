@@ -313,7 +313,8 @@ bs_load_stacked(struct bs_loader *l, struct bs_linear *m,
 
 int
 bs_load_convolution(struct bs_loader *l, struct bs_convolution *c,
-                    const char *stem, const struct bs_conv_shape *shape)
+                    const char *stem, const struct bs_conv_shape *shape,
+                    bool bias)
 {
     uint64_t want[4] = {shape->out, shape->in, shape->side, shape->side};
     const struct bs_tensor *t = bs_loader_tensor(l, stem, "weight", 4, want);
@@ -322,7 +323,7 @@ bs_load_convolution(struct bs_loader *l, struct bs_convolution *c,
         return -l->e->code;
     if (bs_dev_conv(l->dev, &c->weight, t->data, t->dtype, shape, l->math) < 0)
         return bs_loader_failed(l);
-    return bs_load_vector(l, &c->bias, stem, "bias", shape->out);
+    return bias ? bs_load_vector(l, &c->bias, stem, "bias", shape->out) : 0;
 }
 
 /* ---- release --------------------------------------------------------------

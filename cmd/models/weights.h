@@ -101,9 +101,9 @@ int bs_load_stacked(struct bs_loader *l, struct bs_linear *m,
                     const char *const *stems, size_t count, size_t n, size_t k,
                     bool bias) BS_CHECKED;
 
-/* STEM.weight [out, in, side, side] and STEM.bias [out]. */
+/* STEM.weight [out, in, side, side], and STEM.bias [out] where `bias`. */
 int bs_load_convolution(struct bs_loader *l, struct bs_convolution *c,
-                        const char *stem,
-                        const struct bs_conv_shape *shape) BS_CHECKED;
+                        const char *stem, const struct bs_conv_shape *shape,
+                        bool bias) BS_CHECKED;
 
 #endif

@@ -210,6 +210,39 @@ test_geglu(const struct bs_isa *isa, struct bs_dev *d)
     ok(floats_free(&x) & floats_free(&y) & good, "%s: geglu of NaN", isa->name);
 }
 
+/* ---- add -------------------------------------------------------------------
+ */
+
+static int
+add_case(struct bs_dev *d, size_t m, size_t k)
+{
+    size_t ldx = k + 3, ldy = k + 1, i, j;
+    struct floats x = floats_of(m * ldx, 1, 1), y = floats_of(m * ldy, 1, 2);
+    struct floats before = floats_of(m * ldy, 1, 2);
+    int good = bs_dev_add(d, &x.mem, ldx, &y.mem, ldy, m, k) == 0;
+
+    for (i = 0; i < m; i++)
+        for (j = 0; j < ldy; j++) {
+            float want = before.at[i * ldy + j];
+
+            good &=
+                y.at[i * ldy + j] == (j < k ? want + x.at[i * ldx + j] : want);
+        }
+    return floats_free(&x) & floats_free(&y) & floats_free(&before) & good;
+}
+
+static void
+test_add(const struct bs_isa *isa, struct bs_dev *d)
+{
+    size_t i, j;
+    int good = 1;
+
+    for (i = 0; i < BS_LEN(row_counts); i++)
+        for (j = 0; j < BS_LEN(lengths); j++)
+            good &= add_case(d, row_counts[i], lengths[j]);
+    ok(good, "%s: add of every length", isa->name);
+}
+
 /* ---- images to tokens ------------------------------------------------------
  */
 
@@ -334,6 +367,7 @@ main(void)
         test_swiglu(&isa[i], d);
         test_swiglu_nan(&isa[i], d);
         test_geglu(&isa[i], d);
+        test_add(&isa[i], d);
         bs_dev_close(d);
         test_invariance(&isa[i]);
     }
