@@ -1,0 +1,91 @@
+/*
+ * diffusion.h - captions to images with a latent diffusion model.
+ *
+ * A folder of the Hugging Face layout (pipeline_folder.h) gives the tokenizer,
+ * text encoder, UNet, VAE, scheduler and safety checker; one call denoises a
+ * batch of captions and decodes it.  What comes out is what diffusers'
+ * StableDiffusionPipeline gives for the same folder, seed and arguments, within
+ * float rounding.
+ *
+ * The parts and what passes between them, all f32:
+ *   clip_text.h   token ids [n, 77] -> context [n, 77, width], device memory
+ *   unet.h        latents [n, height, width, 4] channels last, device memory,
+ *                 one timestep for all n, context -> prediction, same shape
+ *   scheduler.h   latents and prediction on the host, in any one layout ->
+ *                 latents of the next step
+ *   vae.h         latents -> rgb U8 [n, 8 height, 8 width, 3]
+ * Noise is drawn in torch's layout [4, height, width] an image, on the host.
+ * With guidance the UNet sees 2 n images, the n unconditional ones first.
+ *
+ * An image depends on its caption, its seed and the options, never on the
+ * batch that it is made in.
+ */
+#ifndef BS_MODELS_DIFFUSION_H
+#define BS_MODELS_DIFFUSION_H
+
+#include "common/bs.h"
+#include "common/err.h"
+#include "kernels/dev.h"
+
+struct bs_diffusion;
+
+/* Zero-initialised: what the folder and its pipeline class give as defaults. */
+struct bs_diffusion_options {
+    const char *unet;      /* another folder to take the UNet from, or NULL */
+    const char *variant;   /* preferred weight files ("fp16"), or NULL */
+    const char *scheduler; /* class name in place of the folder's, or NULL */
+    const char *negative;  /* negative caption; NULL: "" */
+    enum bs_math math;
+    size_t width, height; /* pixels, multiples of 8; 0: 8 times sample_size */
+    size_t batch;         /* images at most in one call; 0: 1 */
+    size_t steps;         /* 0: 50 */
+    double guidance;      /* negative: 7.5; 1 or less: no guidance */
+    double eta;           /* of DDIM: needs noise at each step */
+    bool safety;          /* load and ask the safety checker, where it is */
+};
+
+/* One image to make.  The caller owns all that it points to. */
+struct bs_diffusion_job {
+    const char *caption; /* UTF-8 */
+    uint64_t seed;
+    const float *noise; /* [4, height / 8, width / 8] in place of what the
+                           seed gives, or NULL */
+    uint8_t *rgb;       /* out: [height, width, 3] */
+    float *latents;     /* out: [4, height / 8, width / 8], or NULL */
+    bool flagged;       /* out: the safety checker's word */
+};
+
+/* Called before each evaluation of the UNet; a value other than 0 stops the
+ * run, which returns it. */
+typedef int bs_diffusion_step(void *user, size_t step, size_t steps);
+
+/*
+ * Open a folder and bring its weights to the device, which stays the caller's
+ * and must outlive the model.  -BS_EX_NOINPUT where the folder or a part is not
+ * there, -BS_EX_DATA for a part that is damaged, of an unknown class, or lacks
+ * a tensor, which the message names; -BS_EX_USAGE for sizes and steps that the
+ * model cannot do.
+ */
+int bs_diffusion_open(struct bs_diffusion **out, const char *folder,
+                      const struct bs_diffusion_options *options,
+                      struct bs_dev *dev, struct bs_err *e) BS_CHECKED;
+void bs_diffusion_close(struct bs_diffusion *d);
+
+/* The options with every default filled in. */
+const struct bs_diffusion_options *
+bs_diffusion_options(const struct bs_diffusion *d);
+
+/* Evaluations of the UNet that an image takes (PNDM: steps + 1). */
+size_t bs_diffusion_evaluations(const struct bs_diffusion *d);
+
+/* SHA-256 of all that the images depend on in the folder, as hexadecimal
+ * digits: weights, configurations, vocabulary. */
+int bs_diffusion_digest(const struct bs_diffusion *d, char hex[65],
+                        struct bs_err *e) BS_CHECKED;
+
+/* Make `count` images, at most options.batch. */
+int bs_diffusion_generate(struct bs_diffusion *d, struct bs_diffusion_job *jobs,
+                          size_t count, bs_diffusion_step *step, void *user,
+                          struct bs_err *e) BS_CHECKED;
+
+#endif
