@@ -4,11 +4,12 @@
 
 PARITY_PYTHON ?= build/parity/bin/python
 PARITY_PIP    := numpy Pillow torch torchvision transformers timm safetensors overcomplete 'matplotlib<3.9' \
-                 scipy statsmodels xxhash open_clip_torch
+                 scipy statsmodels xxhash open_clip_torch diffusers
 PIXELS        := $(BUILD)/tests/parity/pixels
 TRAIN_STEPS   := $(BUILD)/tests/parity/train-steps
 TOKENS        := $(BUILD)/tests/parity/tokens
-DRIVERS       := $(PIXELS) $(TRAIN_STEPS) $(TOKENS)
+SCHEDULES     := $(BUILD)/tests/parity/schedules
+DRIVERS       := $(PIXELS) $(TRAIN_STEPS) $(TOKENS) $(SCHEDULES)
 
 $(DRIVERS): %: %.o $(LIB)
 	$(call say,LINK,$@)
@@ -21,7 +22,7 @@ build/parity/bin/python:
 	$(Q)build/parity/bin/pip install -q $(PARITY_PIP) || { rm -rf build/parity; exit 1; }
 
 ## parity: everything against the libraries that define it
-parity: parity-images parity-dinov2 parity-sae parity-sae-train parity-sae-eval parity-energy parity-cooc parity-tokenizer
+parity: parity-images parity-dinov2 parity-sae parity-sae-train parity-sae-eval parity-energy parity-cooc parity-tokenizer parity-scheduler
 
 ## parity-images: decode, resize, crop and damaged files against Pillow
 parity-images: $(PIXELS) $(PARITY_PYTHON)
@@ -64,5 +65,9 @@ parity-tokenizer: $(TOKENS) $(PARITY_PYTHON) $(PARITY_PYTHON4)
 parity-cooc: $(BUILD)/bs-cooc $(PARITY_PYTHON)
 	$(Q)$(PARITY_PYTHON) tests/parity/cooc.py $(BUILD)/bs-cooc
 
+## parity-scheduler: samples of random schedules against diffusers
+parity-scheduler: $(SCHEDULES) $(PARITY_PYTHON)
+	$(Q)$(PARITY_PYTHON) tests/parity/scheduler.py $(SCHEDULES)
+
 .PHONY: parity parity-cooc parity-energy parity-images parity-dinov2 parity-sae \
-   parity-sae-train parity-sae-eval parity-tokenizer
+   parity-sae-train parity-sae-eval parity-tokenizer parity-scheduler
