@@ -281,33 +281,72 @@ exists(const char *path)
     return access(path, F_OK) == 0;
 }
 
-/* The weights of a folder: one file, or an index and its shards. */
+/* The file `name` of the folder, if it is there: 1, or 0 without it. */
 static int
-load_folder(struct bs_safetensors *s, struct bs_err *e)
+load_named(struct bs_safetensors *s, const char *name, bool index,
+           struct bs_err *e)
 {
-    char *one = join(s->folder, "model.safetensors", e);
-    char *index = join(s->folder, "model.safetensors.index.json", e);
-    char *pickle = join(s->folder, "pytorch_model.bin", e);
+    char *path = join(s->folder, name, e);
     int r;
 
-    if (one == NULL || index == NULL || pickle == NULL)
-        r = -e->code;
-    else if (exists(one)) {
-        r = load_weights(s, "model.safetensors", e);
-        if (r == 0)
-            r = index_tensors(s, e);
-    } else if (exists(index))
-        r = load_index(s, index, e);
-    else
-        r = bs_err_set(e, BS_EX_NOINPUT, "no 'model.safetensors' in '%s'%s",
-                       s->path,
-                       exists(pickle) ? "; 'pytorch_model.bin' is a pickle, "
-                                        "which is never read"
-                                      : "");
-    bs_free(one);
-    bs_free(index);
+    if (path == NULL)
+        return -e->code;
+    if (!exists(path)) {
+        bs_free(path);
+        return 0;
+    }
+    r = index ? load_index(s, path, e) : load_weights(s, name, e);
+    if (r == 0 && !index)
+        r = index_tensors(s, e);
+    bs_free(path);
+    return r < 0 ? r : 1;
+}
+
+static int
+no_weights(struct bs_safetensors *s, const char *stem, struct bs_err *e)
+{
+    const char *start = strncmp(stem, "diffusion", 9) == 0 ? "diffusion_" : "";
+    char name[100], *pickle;
+    bool there;
+
+    snprintf(name, sizeof name, "%spytorch_model.bin", start);
+    pickle = join(s->folder, name, e);
+    if (pickle == NULL)
+        return -e->code;
+    there = exists(pickle);
     bs_free(pickle);
-    return r;
+    return bs_err_set(e, BS_EX_NOINPUT, "no '%s.safetensors' in '%s'%s%s%s",
+                      stem, s->path, there ? "; '" : "", there ? name : "",
+                      there ? "' is a pickle, which is never read" : "");
+}
+
+/* The weights of a folder: one file, or an index and its shards; the variant's
+ * if it is there, else the plain ones. */
+static int
+load_folder(struct bs_safetensors *s, const char *stem, const char *variant,
+            struct bs_err *e)
+{
+    static const struct {
+        const char *head, *tail; /* around the variant */
+        bool index;
+    } forms[] = {{".", ".safetensors", false},
+                 {".safetensors.index.", ".json", true},
+                 {".", ".safetensors.index.json", true}};
+    char name[200];
+    size_t i;
+    int r = 0;
+
+    for (i = 0; variant != NULL && i < BS_LEN(forms) && r == 0; i++) {
+        snprintf(name, sizeof name, "%s%s%s%s", stem, forms[i].head, variant,
+                 forms[i].tail);
+        r = load_named(s, name, forms[i].index, e);
+    }
+    for (i = 0; i < 2 && r == 0; i++) {
+        snprintf(name, sizeof name, "%s.safetensors%s", stem,
+                 i == 0 ? "" : ".index.json");
+        r = load_named(s, name, i > 0, e);
+    }
+    return r == 0 ? no_weights(s, stem, e) : r < 0 ? r : 0;
 }
 
 /* A single file: its folder is where the texts are. */
@@ -331,6 +370,13 @@ int
 bs_safetensors_open(struct bs_safetensors **out, const char *path,
                     struct bs_err *e)
 {
+    return bs_safetensors_open_as(out, path, "model", NULL, e);
+}
+
+int
+bs_safetensors_open_as(struct bs_safetensors **out, const char *path,
+                       const char *stem, const char *variant, struct bs_err *e)
+{
     struct bs_safetensors *s = bs_alloc_array(1, sizeof *s);
     struct stat st;
     int r;
@@ -346,7 +392,7 @@ bs_safetensors_open(struct bs_safetensors **out, const char *path,
     else if (stat(path, &st) < 0)
         r = bs_err_errno(e, BS_EX_NOINPUT, "cannot open '%s'", path);
     else if (S_ISDIR(st.st_mode))
-        r = load_folder(s, e);
+        r = load_folder(s, stem, variant, e);
     else {
         s->folder[strlen(path)] = '\0';
         r = load_single(s, e);

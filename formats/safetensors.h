@@ -26,6 +26,14 @@ struct bs_safetensors;
  */
 int bs_safetensors_open(struct bs_safetensors **out, const char *path,
                         struct bs_err *e) BS_CHECKED;
+/*
+ * The same for a folder whose weights have another name than "model":
+ * STEM.safetensors, or STEM.safetensors.index.json and its shards.  Where a
+ * variant ("fp16") is named, STEM.VARIANT.safetensors or its index goes first.
+ */
+int bs_safetensors_open_as(struct bs_safetensors **out, const char *path,
+                           const char *stem, const char *variant,
+                           struct bs_err *e) BS_CHECKED;
 void bs_safetensors_close(struct bs_safetensors *s);
 
 /* The path that was opened. */
