@@ -110,15 +110,15 @@ struct bs_isa {
 
     /*
      * The transforms of isa_winograd.h; `plane` floats lie between two of the
-     * 36 positions.  input: k channels of a tile whose pixels are given; writes
-     * whole vectors, up to k rounded up to nr.  weight: the six positions of
-     * row `row`, u[6][k][nr] from w [k][9][nr] in f32, or bf16 if `half`.
-     * output: m [36][nr].
+     * 36 positions.  input: channels first..first+k-1 of a tile whose pixels
+     * are given; writes whole vectors, up to k rounded up to nr.  weight:
+     * u [36][k][nr] from w [k][9][nr] in f32, or bf16 if `half`.  output: m
+     * [36][nr].
      */
     void (*winograd_input)(float *v, size_t plane, const float *const pixel[36],
-                           size_t k);
+                           size_t first, size_t k);
     void (*winograd_weight)(float *u, size_t plane, const void *w, bool half,
-                            size_t k, size_t row);
+                            size_t k);
     void (*winograd_output)(const float *m, size_t plane,
                             const struct bs_isa_tile *to);
 

@@ -4,7 +4,9 @@
  * +-1, +-2 and infinity:
  *     y = A^T ((G g G^T) * (B^T d B)) A
  * for a tile d of 6 x 6 pixels, a kernel g of 3 x 3 and 4 x 4 results y, the
- * product * position by position and summed over the channels.
+ * product * position by position and summed over the channels.  The factors
+ * 1/4, -1/6, -1/6, 1/24, 1/24, 1 of the rows of G are moved to those of B^T:
+ * weights are transformed more often than pixels.
  *
  * Vectors run over channels; a transform along a column of the tile is done for
  * each of its columns first, then one along the rows.
@@ -18,10 +20,11 @@
 INLINE void
 input_of(V v[6], const V d[6])
 {
-    V even = d[4] - d[2] * 4.0f, odd = d[3] - d[1] * 4.0f;
-    V near = d[4] - d[2], far = (d[3] - d[1]) * 2.0f;
+    V even = d[4] * (-1 / 6.0f) + d[2] * (4 / 6.0f);
+    V odd = d[3] * (-1 / 6.0f) + d[1] * (4 / 6.0f);
+    V near = (d[4] - d[2]) * (1 / 24.0f), far = (d[3] - d[1]) * (2 / 24.0f);
 
-    v[0] = d[0] * 4.0f - d[2] * 5.0f + d[4];
+    v[0] = d[0] - d[2] * 1.25f + d[4] * 0.25f;
     v[1] = even + odd;
     v[2] = even - odd;
     v[3] = near + far;
@@ -30,7 +33,8 @@ input_of(V v[6], const V d[6])
 }
 
 static void
-winograd_input(float *v, size_t plane, const float *const pixel[36], size_t k)
+winograd_input(float *v, size_t plane, const float *const pixel[36],
+               size_t first, size_t k)
 {
     size_t c, i, j;
 
@@ -41,7 +45,7 @@ winograd_input(float *v, size_t plane, const float *const pixel[36], size_t k)
         for (j = 0; j < 6; j++) {
 #pragma GCC unroll 6
             for (i = 0; i < 6; i++)
-                d[i] = load_some(pixel[i * 6 + j] + c, k - c, 0);
+                d[i] = load_some(pixel[i * 6 + j] + first + c, k - c, 0);
             input_of(column, d);
 #pragma GCC unroll 6
             for (i = 0; i < 6; i++)
@@ -57,24 +61,18 @@ winograd_input(float *v, size_t plane, const float *const pixel[36], size_t k)
     }
 }
 
-/* Row `row` of G g, of a column of three values. */
-INLINE V
-weight_row(size_t row, V g0, V g1, V g2)
+/* G g */
+INLINE void
+weight_of_column(V u[6], V g0, V g1, V g2)
 {
-    switch (row) {
-    case 0:
-        return g0 * (1 / 4.0f);
-    case 1:
-        return (g0 + g1 + g2) * (-1 / 6.0f);
-    case 2:
-        return (g1 - g0 - g2) * (1 / 6.0f);
-    case 3:
-        return g0 * (1 / 24.0f) + g1 * (1 / 12.0f) + g2 * (1 / 6.0f);
-    case 4:
-        return g0 * (1 / 24.0f) - g1 * (1 / 12.0f) + g2 * (1 / 6.0f);
-    default:
-        return g2;
-    }
+    V ends = g0 + g2, wide = g0 + g2 * 4.0f;
+
+    u[0] = g0;
+    u[1] = ends + g1;
+    u[2] = ends - g1;
+    u[3] = wide + g1 * 2.0f;
+    u[4] = wide - g1 * 2.0f;
+    u[5] = g2;
 }
 
 /* VW values from `at` on, in f32 or bf16. */
@@ -88,51 +86,43 @@ load_weight(const void *w, size_t at, bool half)
 }
 
 INLINE void
-weight_positions(float *u, size_t plane, const void *w, bool half, size_t k,
-                 const size_t row)
+weight_all(float *u, size_t plane, const void *w, bool half, size_t k)
 {
-    size_t c, i, j;
+    size_t c, i, j, v;
 
     for (c = 0; c < k; c++)
 #pragma GCC unroll 4
-        for (j = 0; j < NV; j++) {
-            V g[3];
+        for (v = 0; v < NR; v += VW) {
+            V t[6][3], column[6];
 
 #pragma GCC unroll 3
-            for (i = 0; i < 3; i++) {
-                size_t at = (c * 9 + i) * NR + j * VW;
+            for (j = 0; j < 3; j++) {
+                size_t at = (c * 9 + j) * NR + v;
 
-                g[i] = weight_row(row, load_weight(w, at, half),
-                                  load_weight(w, at + 3 * NR, half),
-                                  load_weight(w, at + 6 * NR, half));
+                weight_of_column(column, load_weight(w, at, half),
+                                 load_weight(w, at + 3 * NR, half),
+                                 load_weight(w, at + 6 * NR, half));
+#pragma GCC unroll 6
+                for (i = 0; i < 6; i++)
+                    t[i][j] = column[i];
             }
 #pragma GCC unroll 6
-            for (i = 0; i < 6; i++)
-                STORE(u + i * plane + c * NR + j * VW,
-                      weight_row(i, g[0], g[1], g[2]));
+            for (i = 0; i < 6; i++) {
+                weight_of_column(column, t[i][0], t[i][1], t[i][2]);
+#pragma GCC unroll 6
+                for (j = 0; j < 6; j++)
+                    STORE(u + (i * 6 + j) * plane + c * NR + v, column[j]);
+            }
         }
 }
 
-#define WEIGHT_CASE(n)                                  \
-    case n:                                             \
-        if (half)                                       \
-            weight_positions(u, plane, w, true, k, n);  \
-        else                                            \
-            weight_positions(u, plane, w, false, k, n); \
-        break;
-
 static void
-winograd_weight(float *u, size_t plane, const void *w, bool half, size_t k,
-                size_t row)
+winograd_weight(float *u, size_t plane, const void *w, bool half, size_t k)
 {
-    switch (row) {
-        WEIGHT_CASE(0)
-        WEIGHT_CASE(1)
-        WEIGHT_CASE(2)
-        WEIGHT_CASE(3)
-        WEIGHT_CASE(4)
-        WEIGHT_CASE(5)
-    }
+    if (half)
+        weight_all(u, plane, w, true, k);
+    else
+        weight_all(u, plane, w, false, k);
 }
 
 /* A^T m */
