@@ -1,13 +1,18 @@
 /*
- * attention_cpu.c - softmax(q k^T / sqrt(dim)) v without a tokens x tokens
+ * attention_cpu.c - softmax(q k^T / sqrt(dim)) v without a queries x keys
  * matrix.
  *
- * A chunk of work is a run of blocks of queries of one head.  Its keys and
- * values are packed like weights of a gemm; then each block of queries goes
- * over blocks of keys: scores, their running softmax, and the weighted sum of
- * the values, all in scratch memory that fits the second-level cache.  The
- * blocks of keys depend on their number alone.  Scores are base-2 logarithms:
- * the factor log2 e is in the scale of the queries.
+ * A chunk of work is a run of blocks of queries of one head.  All is done
+ * transposed: a panel of nr queries is the packed matrix of a gemm whose rows
+ * are keys, so scores come as [keys][nr], with a query in each column.  Their
+ * softmax works on whole vectors of columns, and what it leaves is, as it lies,
+ * the packed matrix of the second gemm, whose rows are the columns of the
+ * values.  Neither a head's width nor the number of keys is rounded up.
+ *
+ * A block of queries, several panels, goes over blocks of keys; the scores of a
+ * panel and a block stay in the first-level cache.  The blocks of keys depend
+ * on their number alone.  Scores are base-2 logarithms: the factor log2 e is in
+ * the scale of the queries.
  */
 #include "kernels/cpu.h"
 
@@ -16,30 +21,29 @@
 #include <float.h>
 #include <math.h>
 
-#define TILES 8        /* of queries in a block */
-#define BLOCK_KEYS 512 /* at most */
+#define BLOCK_QUERIES 96
+#define BLOCK_KEYS 256 /* at most */
 
 struct job {
     struct bs_cpu *c;
     const struct bs_dev_attention *a;
     bool pairs; /* products in bf16 */
     float scale;
-    size_t block_keys;           /* a multiple of nr */
-    size_t queries;              /* of a block */
-    size_t blocks;               /* of them, in a head */
-    size_t run, runs;            /* blocks of a chunk; chunks of a head */
-    size_t key_panels, v_panels; /* of nr keys; of nr columns */
+    size_t block_keys;
+    size_t panels;    /* of queries, in a block */
+    size_t blocks;    /* of queries, in a head */
+    size_t run, runs; /* blocks of a chunk; chunks of a head */
 };
 
 /* A thread's scratch; the 16-bit ones only for `pairs`. */
 struct room {
-    float *keys;                 /* [key_panels][dim][nr] */
-    float *values;               /* [v_panels][keys][nr] */
-    float *query;                /* [queries][dim], scaled */
-    float *scores;               /* [block_keys / nr][queries][nr] */
-    float *prob;                 /* [queries][block_keys] */
-    float *sums;                 /* [v_panels][queries][nr] */
-    float *max, *total, *shrink; /* [queries] */
+    float *keys;        /* [keys][dim] */
+    float *values;      /* [dim][keys] */
+    float *query;       /* [panels][dim][nr], scaled */
+    float *scores;      /* [block_keys][nr], then their weights */
+    float *sums;        /* [panels][dim][nr] */
+    float *max, *total; /* [panels][nr] */
+    float *shrink;      /* [nr] */
     uint16_t *keys16, *values16, *query16, *prob16;
 };
 
@@ -78,62 +82,26 @@ take(struct bump *b, size_t rows, size_t cols, size_t size)
 static void
 lay_out(const struct job *job, struct room *room, struct bump *b)
 {
-    size_t nr = job->c->isa->nr, dim = job->a->dim;
-    size_t q = job->queries, keys = job->key_panels * nr;
-    size_t columns = job->v_panels * nr, full = sizeof(float);
+    size_t nr = job->c->isa->nr, dim = job->a->dim, keys = job->a->keys;
+    size_t columns = job->panels * nr, full = sizeof(float);
     size_t half = job->pairs ? sizeof(uint16_t) : 0;
 
     room->keys = take(b, keys, dim, full);
-    room->values = take(b, job->a->keys, columns, full);
-    room->query = take(b, q, dim, full);
-    room->scores = take(b, q, job->block_keys, full);
-    room->prob = take(b, q, job->block_keys, full);
-    room->sums = take(b, q, columns, full);
-    room->max = take(b, q, 1, full);
-    room->total = take(b, q, 1, full);
-    room->shrink = take(b, q, 1, full);
+    room->values = take(b, dim, keys, full);
+    room->query = take(b, columns, dim, full);
+    room->scores = take(b, job->block_keys, nr, full);
+    room->sums = take(b, columns, dim, full);
+    room->max = take(b, columns, 1, full);
+    room->total = take(b, columns, 1, full);
+    room->shrink = take(b, nr, 1, full);
     room->keys16 = take(b, keys, even(dim), half);
-    room->values16 = take(b, even(job->a->keys), columns, half);
-    room->query16 = take(b, q, even(dim), half);
-    room->prob16 = take(b, q, job->block_keys, half);
+    room->values16 = take(b, dim, even(keys), half);
+    room->query16 = take(b, columns, even(dim), half);
+    room->prob16 = take(b, even(job->block_keys), nr, half);
 }
 
-/* Values as the weight [columns, tokens] of the second product. */
-static void
-pack_values(const struct job *job, const struct room *room, const float *v)
-{
-    const struct bs_isa *isa = job->c->isa;
-    size_t nr = isa->nr, dim = job->a->dim, keys = job->a->keys, p;
-
-    for (p = 0; p < job->v_panels; p++) {
-        size_t cols = dim - p * nr < nr ? dim - p * nr : nr;
-        float *out = room->values + p * keys * nr;
-
-        if (cols < nr)
-            memset(out, 0, keys * nr * sizeof *out);
-        isa->scale(out, nr, v + p * nr, job->a->ldv, keys, cols, 1);
-    }
-}
-
-static void
-pack_head(const struct job *job, const struct room *room, const float *k,
-          const float *v)
-{
-    const struct bs_dev_attention *a = job->a;
-    const struct bs_isa *isa = job->c->isa;
-    size_t nr = isa->nr, p;
-
-    isa->pack(room->keys, k, a->ldk, a->keys, a->dim);
-    pack_values(job, room, v);
-    if (!job->pairs)
-        return;
-    for (p = 0; p < job->key_panels; p++)
-        bs_cpu_pack_pairs(room->keys16 + p * even(a->dim) * nr,
-                          room->keys + p * a->dim * nr, a->dim, nr);
-    for (p = 0; p < job->v_panels; p++)
-        bs_cpu_pack_pairs(room->values16 + p * even(a->keys) * nr,
-                          room->values + p * a->keys * nr, a->keys, nr);
-}
+/* ---- operands --------------------------------------------------------------
+ */
 
 /* Rows of f32, `ld` apart, to bf16, an even number a row. */
 static void
@@ -149,117 +117,161 @@ narrow_rows(const struct bs_isa *isa, uint16_t *out, const float *in, size_t ld,
     }
 }
 
+/* out[i][j] = in[j][i], a strip of 16 rows of `in` at a time. */
+static void
+transpose(float *out, size_t ldo, const float *in, size_t ldi, size_t rows,
+          size_t cols)
+{
+    size_t first, i, j;
+
+    for (first = 0; first < rows; first += 16) {
+        size_t end = rows - first < 16 ? rows : first + 16;
+
+        for (i = 0; i < cols; i++)
+            for (j = first; j < end; j++)
+                out[i * ldo + j] = in[j * ldi + i];
+    }
+}
+
+static void
+take_head(const struct job *job, const struct room *room, const float *k,
+          const float *v)
+{
+    const struct bs_dev_attention *a = job->a;
+    const struct bs_isa *isa = job->c->isa;
+
+    transpose(room->values, a->keys, v, a->ldv, a->keys, a->dim);
+    if (!job->pairs) {
+        isa->scale(room->keys, a->dim, k, a->ldk, a->keys, a->dim, 1);
+        return;
+    }
+    narrow_rows(isa, room->keys16, k, a->ldk, a->keys, a->dim);
+    narrow_rows(isa, room->values16, room->values, a->keys, a->dim, a->keys);
+}
+
 static void
 take_queries(const struct job *job, const struct room *room, const float *q,
              size_t rows)
 {
-    size_t dim = job->a->dim, i;
+    const struct bs_isa *isa = job->c->isa;
+    size_t nr = isa->nr, dim = job->a->dim, panels = divide_up(rows, nr), i;
 
-    job->c->isa->scale(room->query, dim, q, job->a->ldq, rows, dim, job->scale);
-    if (job->pairs)
-        narrow_rows(job->c->isa, room->query16, room->query, dim, rows, dim);
+    isa->pack(room->query, q, job->a->ldq, rows, dim);
+    isa->scale(room->query, dim, room->query, dim, panels * nr, dim,
+               job->scale);
+    for (i = 0; i < panels && job->pairs; i++)
+        bs_cpu_pack_pairs(room->query16 + i * even(dim) * nr,
+                          room->query + i * dim * nr, dim, nr);
     /* Not -infinity: the difference of two such would be NaN. */
-    for (i = 0; i < rows; i++) {
+    for (i = 0; i < panels * nr; i++) {
         room->max[i] = -FLT_MAX;
         room->total[i] = 0;
     }
-    memset(room->sums, 0,
-           job->v_panels * rows * job->c->isa->nr * sizeof(float));
 }
 
+/* ---- a panel of queries by a block of keys --------------------------------
+ */
+
 static void
-score(const struct job *job, const struct room *room, size_t rows, size_t key,
+score(const struct job *job, const struct room *room, size_t panel, size_t key,
       size_t keys)
 {
     const struct bs_isa *isa = job->c->isa;
-    size_t nr = isa->nr, dim = job->a->dim, p;
+    size_t dim = job->a->dim;
 
-    for (p = 0; p < divide_up(keys, nr); p++) {
-        float *out = room->scores + p * rows * nr;
-        size_t panel = key / nr + p;
+    if (job->pairs)
+        isa->gemm_bf16(room->keys16 + key * even(dim), even(dim),
+                       room->query16 + panel * even(dim) * isa->nr, even(dim),
+                       room->scores, keys, true);
+    else
+        isa->gemm(room->keys + key * dim, dim,
+                  room->query + panel * dim * isa->nr, dim, room->scores, keys,
+                  true, NULL);
+}
 
-        if (job->pairs)
-            isa->gemm_bf16(room->query16, even(dim),
-                           room->keys16 + panel * even(dim) * nr, even(dim),
-                           out, rows, true);
-        else
-            isa->gemm(room->query, dim, room->keys + panel * dim * nr, dim, out,
-                      rows, true, room->keys + (panel + 1) * dim * nr);
+/* The first column's query is `query`: no column sees the keys behind its own.
+ */
+static void
+mask(const struct job *job, const struct room *room, size_t query, size_t key,
+     size_t keys)
+{
+    size_t nr = job->c->isa->nr, i, j;
+
+    for (i = query + 1 > key ? query + 1 - key : 0; i < keys; i++) {
+        size_t blind = key + i - query < nr ? key + i - query : nr;
+
+        for (j = 0; j < blind; j++)
+            room->scores[i * nr + j] = -INFINITY;
     }
 }
 
-/* What was summed before shrinks to the new maximum. */
 static void
-shrink_sums(const struct job *job, const struct room *room, size_t rows)
-{
-    size_t nr = job->c->isa->nr, p, i;
-
-    for (p = 0; p < job->v_panels; p++)
-        for (i = 0; i < rows; i++) {
-            float *row = room->sums + (p * rows + i) * nr;
-
-            if (room->shrink[i] != 1)
-                job->c->isa->scale(row, nr, row, nr, 1, nr, room->shrink[i]);
-        }
-}
-
-/* How many of `keys` keys from `key` on the query sees. */
-static size_t
-seen(const struct job *job, size_t query, size_t key, size_t keys)
-{
-    size_t until = query + 1;
-
-    if (!job->a->causal || until >= key + keys)
-        return keys;
-    return until > key ? until - key : 0;
-}
-
-/* `first` is the number of the first of the queries. */
-static void
-weigh(const struct job *job, const struct room *room, size_t first, size_t rows,
-      size_t key, size_t keys)
+weigh(const struct job *job, const struct room *room, size_t panel, size_t key,
+      size_t keys)
 {
     const struct bs_isa *isa = job->c->isa;
-    size_t nr = isa->nr, all = job->a->keys, p, i;
+    size_t nr = isa->nr, dim = job->a->dim, all = job->a->keys;
+    float *sums = room->sums + panel * dim * nr;
 
-    for (i = 0; i < rows; i++) {
-        float *prob = room->prob + i * job->block_keys;
-        size_t some = seen(job, first + i, key, keys);
-
-        room->shrink[i] = isa->softmax(prob, room->scores + i * nr, rows * nr,
-                                       some, &room->max[i], &room->total[i]);
-        memset(prob + some, 0, (keys - some) * sizeof *prob);
-    }
+    isa->softmax(room->scores, keys, room->max + panel * nr,
+                 room->total + panel * nr, room->shrink);
     if (key > 0)
-        shrink_sums(job, room, rows);
-    if (job->pairs)
-        narrow_rows(isa, room->prob16, room->prob, job->block_keys, rows, keys);
-    for (p = 0; p < job->v_panels; p++) {
-        float *out = room->sums + p * rows * nr;
-
-        if (job->pairs)
-            isa->gemm_bf16(room->prob16, even(keys),
-                           room->values16 + (p * even(all) + key) * nr,
-                           even(keys), out, rows, false);
-        else
-            isa->gemm(room->prob, job->block_keys,
-                      room->values + (p * all + key) * nr, keys, out, rows,
-                      false, room->values + ((p + 1) * all + key) * nr);
+        isa->scale_columns(sums, dim, room->shrink);
+    if (job->pairs) {
+        isa->narrow_pairs(room->prob16, room->scores, keys);
+        isa->gemm_bf16(room->values16 + key, even(all), room->prob16,
+                       even(keys), sums, dim, key == 0);
+    } else {
+        isa->gemm(room->values + key, all, room->scores, keys, sums, dim,
+                  key == 0, NULL);
     }
 }
 
 static void
-give_rows(const struct job *job, const struct room *room, float *out,
-          size_t rows)
+give_rows(const struct job *job, const struct room *room, size_t panel,
+          float *out, size_t rows)
 {
-    size_t nr = job->c->isa->nr, dim = job->a->dim;
-    size_t ld = job->a->ldo, i, p;
+    size_t nr = job->c->isa->nr, dim = job->a->dim, i, j;
+    const float *sums = room->sums + panel * dim * nr;
 
-    for (i = 0; i < rows; i++)
-        for (p = 0; p < job->v_panels; p++)
-            job->c->isa->scale(
-                out + i * ld + p * nr, ld, room->sums + (p * rows + i) * nr, nr,
-                1, dim - p * nr < nr ? dim - p * nr : nr, 1 / room->total[i]);
+    for (j = 0; j < rows; j++) {
+        float inverse = 1 / room->total[panel * nr + j];
+
+        for (i = 0; i < dim; i++)
+            out[j * job->a->ldo + i] = sums[i * nr + j] * inverse;
+    }
+}
+
+/* ---- a head ----------------------------------------------------------------
+ */
+
+/* Queries first..end-1 of a head, whose results go to out. */
+static void
+attend(const struct job *job, const struct room *room, size_t first, size_t end,
+       float *out)
+{
+    const struct bs_dev_attention *a = job->a;
+    size_t nr = job->c->isa->nr, panels = divide_up(end - first, nr), key, p;
+
+    for (key = 0; key < a->keys; key += job->block_keys)
+        for (p = 0; p < panels; p++) {
+            size_t query = first + p * nr, all = a->keys, keys;
+
+            if (a->causal)
+                all = end - query < nr ? end : query + nr;
+            if (key >= all)
+                continue;
+            keys = all - key < job->block_keys ? all - key : job->block_keys;
+            score(job, room, p, key, keys);
+            if (a->causal)
+                mask(job, room, query, key, keys);
+            weigh(job, room, p, key, keys);
+        }
+    for (p = 0; p < panels; p++) {
+        size_t left = end - first - p * nr;
+
+        give_rows(job, room, p, out + p * nr * a->ldo, left < nr ? left : nr);
+    }
 }
 
 static void
@@ -267,63 +279,48 @@ attention_chunk(void *arg, size_t chunk, unsigned thread)
 {
     const struct job *job = arg;
     const struct bs_dev_attention *a = job->a;
-    size_t image = chunk / job->runs / a->heads, block, key;
+    size_t image = chunk / job->runs / a->heads, block;
     size_t column = chunk / job->runs % a->heads * a->dim;
+    size_t size = job->panels * job->c->isa->nr;
     size_t last = (chunk % job->runs + 1) * job->run;
     const float *q = a->q + image * a->queries * a->ldq + column;
-    const float *k = a->k + image * a->keys * a->ldk + column;
-    const float *v = a->v + image * a->keys * a->ldv + column;
     float *out = a->out + image * a->queries * a->ldo + column;
     struct bump bump = {job->c->scratch[thread], 0, false};
     struct room room;
 
     lay_out(job, &room, &bump);
-    pack_head(job, &room, k, v);
+    take_head(job, &room, a->k + image * a->keys * a->ldk + column,
+              a->v + image * a->keys * a->ldv + column);
     if (last > job->blocks)
         last = job->blocks;
     for (block = chunk % job->runs * job->run; block < last; block++) {
-        size_t first = block * job->queries, end = first + job->queries;
-        size_t all = a->keys;
+        size_t first = block * size, left = a->queries - first;
+        size_t rows = left < size ? left : size;
 
-        if (end > a->queries)
-            end = a->queries;
-        if (a->causal)
-            all = end;
-        take_queries(job, &room, q + first * a->ldq, end - first);
-        for (key = 0; key < all; key += job->block_keys) {
-            size_t keys = all - key;
-
-            if (keys > job->block_keys)
-                keys = job->block_keys;
-            score(job, &room, end - first, key, keys);
-            weigh(job, &room, first, end - first, key, keys);
-        }
-        give_rows(job, &room, out + first * a->ldo, end - first);
+        take_queries(job, &room, q + first * a->ldq, rows);
+        attend(job, &room, first, first + rows, out + first * a->ldo);
     }
 }
 
-/* Blocks of keys of nearly equal size; whole heads to the threads where there
- * are enough of them, else runs of blocks of queries. */
+/* Blocks of keys of nearly equal size, even for pairs; whole heads to the
+ * threads where there are enough of them, else runs of blocks of queries. */
 static void
 plan(struct job *job)
 {
     const struct bs_dev_attention *a = job->a;
-    size_t mr = job->c->isa->mr, nr = job->c->isa->nr;
-    size_t heads = a->batch * a->heads, threads = job->c->threads;
-    size_t blocks = divide_up(a->keys, BLOCK_KEYS);
+    size_t nr = job->c->isa->nr, threads = job->c->threads;
+    size_t heads = a->batch * a->heads, blocks = divide_up(a->keys, BLOCK_KEYS);
 
-    job->block_keys = BS_ROUND_UP(divide_up(a->keys, blocks), nr);
-    job->queries = TILES * mr;
-    if (job->queries > a->queries)
-        job->queries = a->queries;
-    job->blocks = divide_up(a->queries, job->queries);
+    job->block_keys = even(divide_up(a->keys, blocks));
+    job->panels = divide_up(BLOCK_QUERIES, nr);
+    if (job->panels > divide_up(a->queries, nr))
+        job->panels = divide_up(a->queries, nr);
+    job->blocks = divide_up(a->queries, job->panels * nr);
     job->runs = threads == 1 || heads >= 4 * threads
                     ? 1
                     : divide_up(4 * threads, heads);
     job->run = divide_up(job->blocks, job->runs);
     job->runs = divide_up(job->blocks, job->run);
-    job->key_panels = divide_up(a->keys, nr);
-    job->v_panels = divide_up(a->dim, nr);
 }
 
 int

@@ -92,13 +92,18 @@ struct bs_isa {
     void (*pack)(float *out, const float *w, size_t ldw, size_t n, size_t k);
 
     /*
-     * One row of scores in base-2 logarithms, in panels `panel` floats apart,
-     * becomes s[j] = 2^(x[j] - max) in place of a dense row; *max and *sum go
-     * from the keys before to those and these.  Returns the factor by which
+     * Of each of the nr columns of scores s [rows][nr], base-2 logarithms:
+     * s[i][j] becomes 2^(s[i][j] - max[j]); max[j] and sum[j] go from the rows
+     * of earlier calls to those and these, and shrink[j] is the factor by which
      * what was summed before shrinks.
      */
-    float (*softmax)(float *s, const float *x, size_t panel, size_t n,
-                     float *max, float *sum);
+    void (*softmax)(float *s, size_t rows, float *max, float *sum,
+                    float *shrink);
+    /* c[i][j] *= factor[j], rows of nr. */
+    void (*scale_columns)(float *c, size_t rows, const float *factor);
+    /* Rows of nr floats as pairs of bf16, [rows / 2][nr][2]; a last odd row is
+     * paired with zeros. */
+    void (*narrow_pairs)(uint16_t *out, const float *in, size_t rows);
 
     /* y = (x - mean) / sqrt(var + eps) * gamma + beta, one row. */
     void (*layer_norm)(float *y, const float *x, size_t k, const float *gamma,
@@ -111,7 +116,7 @@ struct bs_isa {
     /*
      * The transforms of isa_winograd.h; `plane` floats lie between two of the
      * 36 positions.  input: channels first..first+k-1 of a tile whose pixels
-     * are given; writes whole vectors, up to k rounded up to nr.  weight:
+     * are given; writes whole vectors, up to k rounded up to 16.  weight:
      * u [36][k][nr] from w [k][9][nr] in f32, or bf16 if `half`.  output: m
      * [36][nr].
      */

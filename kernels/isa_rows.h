@@ -249,30 +249,6 @@ pack(float *out, const float *w, size_t ldw, size_t n, size_t k)
     }
 }
 
-/* NaN does not count here; it comes through by the weights. */
-INLINE float
-max_of_row(const float *x, size_t panel, size_t n, float before)
-{
-    V m[NV];
-    float lane[VW], max = before;
-    size_t i, j;
-
-    for (j = 0; j < NV; j++)
-        m[j] = (V){0} + before;
-    for (i = 0; i + NR <= n; i += NR, x += panel)
-#pragma GCC unroll 4
-        for (j = 0; j < NV; j++)
-            m[j] = MAX_OF(LOAD(x + j * VW), m[j]);
-    for (j = 0; i + j < n; j++)
-        max = x[j] > max ? x[j] : max;
-    for (j = 0; j < NV; j++) {
-        STORE(lane, m[j]);
-        for (i = 0; i < VW; i++)
-            max = lane[i] > max ? lane[i] : max;
-    }
-    return max;
-}
-
 /* 2^(x - max), from 2^-127 down 0. */
 INLINE V
 weight_of(V x, V max)
@@ -283,36 +259,82 @@ weight_of(V x, V max)
     return exp2_of(t, d - (t - ROUND));
 }
 
-static float
-softmax(float *s, const float *x, size_t panel, size_t n, float *max,
-        float *sum)
+/* Rows of a strip, each with a sum of its own: short chains of additions. */
+#define STRIP 4
+
+/* NaN does not count in the maximum; it comes through by the weights. */
+INLINE void
+softmax_column(float *s, size_t rows, float *max, float *sum, float *shrink)
 {
-    float top = max_of_row(x, panel, n, *max), lane[VW], shrink;
-    V all = (V){0} + top, total[NV] = {{0}};
+    V before = LOAD(max), top[STRIP], total[STRIP] = {{0}};
     size_t i, j;
 
-    STORE(lane, weight_of((V){0} + *max, all));
-    shrink = lane[0];
-    for (i = 0; i + NR <= n; i += NR, x += panel)
 #pragma GCC unroll 4
-        for (j = 0; j < NV; j++) {
-            V p = weight_of(LOAD(x + j * VW), all);
+    for (j = 0; j < STRIP; j++)
+        top[j] = before;
+    for (i = 0; i + STRIP <= rows; i += STRIP)
+#pragma GCC unroll 4
+        for (j = 0; j < STRIP; j++)
+            top[j] = MAX_OF(LOAD(s + (i + j) * NR), top[j]);
+    for (; i < rows; i++)
+        top[0] = MAX_OF(LOAD(s + i * NR), top[0]);
+    top[0] = MAX_OF(MAX_OF(top[0], top[1]), MAX_OF(top[2], top[3]));
+    for (i = 0; i + STRIP <= rows; i += STRIP)
+#pragma GCC unroll 4
+        for (j = 0; j < STRIP; j++) {
+            V p = weight_of(LOAD(s + (i + j) * NR), top[0]);
 
-            STORE(s + i + j * VW, p);
+            STORE(s + (i + j) * NR, p);
             total[j] += p;
         }
-    for (j = 0; i + j < n; j += VW) {
-        size_t some = n - i - j;
-        V p = weight_of(load_some(x + j, some, -INFINITY), all);
+    for (; i < rows; i++) {
+        V p = weight_of(LOAD(s + i * NR), top[0]);
 
-        store_some(s + i + j, p, some);
+        STORE(s + i * NR, p);
         total[0] += p;
     }
-    for (j = 1; j < NV; j++)
-        total[0] += total[j];
-    *sum = *sum * shrink + sum_of(total[0]);
-    *max = top;
-    return shrink;
+    before = weight_of(before, top[0]);
+    STORE(shrink, before);
+    STORE(max, top[0]);
+    STORE(sum,
+          LOAD(sum) * before + ((total[0] + total[1]) + (total[2] + total[3])));
+}
+
+static void
+softmax(float *s, size_t rows, float *max, float *sum, float *shrink)
+{
+    size_t j;
+
+    for (j = 0; j < NR; j += VW)
+        softmax_column(s + j, rows, max + j, sum + j, shrink + j);
+}
+
+static void
+scale_columns(float *c, size_t rows, const float *factor)
+{
+    size_t i, j;
+
+    for (i = 0; i < rows; i++)
+        for (j = 0; j < NR; j += VW)
+            STORE(c + i * NR + j, LOAD(c + i * NR + j) * LOAD(factor + j));
+}
+
+static void
+narrow_pairs(uint16_t *out, const float *in, size_t rows)
+{
+    size_t i, j;
+
+    for (i = 0; i < rows; i += 2, out += 2 * NR)
+        for (j = 0; j < NR; j += VW) {
+            V second = {0};
+            U low, high;
+
+            if (i + 1 < rows)
+                second = LOAD(in + (i + 1) * NR + j);
+            low = __builtin_convertvector(narrow_of(LOAD(in + i * NR + j)), U);
+            high = __builtin_convertvector(narrow_of(second), U);
+            *(U *)(out + 2 * j) = high << 16 | low;
+        }
 }
 
 /* Sums of x - center and of its square over a row. */
