@@ -23,23 +23,36 @@
 #ifndef BS_MODELS_DIFFUSION_H
 #define BS_MODELS_DIFFUSION_H
 
+#include "cmd/models/draws.h"
 #include "common/bs.h"
 #include "common/err.h"
 #include "kernels/dev.h"
 
 struct bs_diffusion;
 
-/* Zero-initialised: what the folder and its pipeline class give as defaults. */
+/* How captions become tokens (clip_bpe.h). */
+enum bs_diffusion_tokenizer {
+    BS_TOKENIZER_AUTO, /* by the class in model_index.json: CLIPTokenizer is the
+                          slow one, as it was when the models came out */
+    BS_TOKENIZER_SLOW,
+    BS_TOKENIZER_FAST
+};
+
+/* Zero-initialised: what the folder and its pipeline class give as defaults.
+ * The texts are borrowed as long as the model is open. */
 struct bs_diffusion_options {
     const char *unet;      /* another folder to take the UNet from, or NULL */
     const char *variant;   /* preferred weight files ("fp16"), or NULL */
     const char *scheduler; /* class name in place of the folder's, or NULL */
     const char *negative;  /* negative caption; NULL: "" */
+    enum bs_diffusion_tokenizer tokenizer;
+    enum bs_draws_kind noise;
     enum bs_math math;
-    size_t width, height; /* pixels, multiples of 8; 0: 8 times sample_size */
+    size_t width, height; /* pixels, multiples of 8; 0: the UNet's sample_size
+                             times the VAE's factor */
     size_t batch;         /* images at most in one call; 0: 1 */
     size_t steps;         /* 0: 50 */
-    double guidance;      /* negative: 7.5; 1 or less: no guidance */
+    double guidance;      /* NAN: 7.5; 1 or less: no guidance */
     double eta;           /* of DDIM: needs noise at each step */
     bool safety;          /* load and ask the safety checker, where it is */
 };
@@ -48,10 +61,13 @@ struct bs_diffusion_options {
 struct bs_diffusion_job {
     const char *caption; /* UTF-8 */
     uint64_t seed;
-    const float *noise; /* [4, height / 8, width / 8] in place of what the
-                           seed gives, or NULL */
+    const struct bs_draws *draws; /* to go on from, in place of a new generator
+                                     with the seed, or NULL */
+    const float *noise; /* [4, height / 8, width / 8] in place of the first
+                           draw, which is not made then; or NULL */
     uint8_t *rgb;       /* out: [height, width, 3] */
     float *latents;     /* out: [4, height / 8, width / 8], or NULL */
+    size_t tokens;      /* out: of the caption, those that were cut counted */
     bool flagged;       /* out: the safety checker's word */
 };
 
@@ -63,27 +79,42 @@ typedef int bs_diffusion_step(void *user, size_t step, size_t steps);
  * Open a folder and bring its weights to the device, which stays the caller's
  * and must outlive the model.  -BS_EX_NOINPUT where the folder or a part is not
  * there, -BS_EX_DATA for a part that is damaged, of an unknown class, or lacks
- * a tensor, which the message names; -BS_EX_USAGE for sizes and steps that the
- * model cannot do.
+ * a tensor, which the message names; -BS_EX_USAGE for sizes, steps and eta that
+ * the model cannot do.
  */
 int bs_diffusion_open(struct bs_diffusion **out, const char *folder,
                       const struct bs_diffusion_options *options,
                       struct bs_dev *dev, struct bs_err *e) BS_CHECKED;
 void bs_diffusion_close(struct bs_diffusion *d);
 
-/* The options with every default filled in. */
+/* The options with every default filled in: scheduler the class in use, safety
+ * whether there is a checker. */
 const struct bs_diffusion_options *
 bs_diffusion_options(const struct bs_diffusion *d);
 
 /* Evaluations of the UNet that an image takes (PNDM: steps + 1). */
 size_t bs_diffusion_evaluations(const struct bs_diffusion *d);
 
+/* Shape of an image's latents: channels, rows, columns. */
+void bs_diffusion_latents(const struct bs_diffusion *d, size_t shape[3]);
+
+/* Tokens of a caption that are seen, without start and end. */
+size_t bs_diffusion_tokens(const struct bs_diffusion *d);
+
+/* Draw what one image takes, so that `draws` is where the next begins. */
+int bs_diffusion_skip(const struct bs_diffusion *d, struct bs_draws *draws,
+                      struct bs_err *e) BS_CHECKED;
+
+/* For people: class, scheduler, size, steps, guidance. */
+const char *bs_diffusion_describe(const struct bs_diffusion *d);
+
 /* SHA-256 of all that the images depend on in the folder, as hexadecimal
- * digits: weights, configurations, vocabulary. */
+ * digits: weights, configurations, vocabulary.  Reads all of it. */
 int bs_diffusion_digest(const struct bs_diffusion *d, char hex[65],
                         struct bs_err *e) BS_CHECKED;
 
-/* Make `count` images, at most options.batch. */
+/* Make `count` images, at most options.batch.  -BS_EX_DATA for a caption that
+ * is no UTF-8, and where what comes out is not finite. */
 int bs_diffusion_generate(struct bs_diffusion *d, struct bs_diffusion_job *jobs,
                           size_t count, bs_diffusion_step *step, void *user,
                           struct bs_err *e) BS_CHECKED;

@@ -1,19 +1,29 @@
 #!/usr/bin/env python3
-"""Make tests/golden/gen: tiny random UNets and a VAE in the layout of
-diffusers, and what diffusers says of them.
+"""Make tests/golden/gen: tiny random networks in the layout of diffusers, and
+what diffusers and transformers say of them.
 
-Needs torch, diffusers, safetensors; run from the root of the source.  Every
-configuration is odd in some way: heads of 2, 3 or 4 columns, sides that do not
-halve evenly, levels with and without attention, two layers in a transformer.  expect.safetensors holds the
-inputs ("in.*") and results of each model, images channels last.
+Needs torch, diffusers, transformers, safetensors; run from the root of the
+source.  Every configuration is odd in some way: heads of 2, 3 or 4 columns,
+sides that do not halve evenly, levels with and without attention, two layers in
+a transformer.  expect.safetensors holds the inputs ("in.*") and results of each
+model, images channels last.  The folder pipeline is a whole model: its UNet and
+VAE are those of sd1 and vae, its tokenizer is that of clip-bpe.
 """
+import json
 import os
 import shutil
 import sys
 
+import numpy as np
 import torch
-from diffusers import AutoencoderKL, UNet2DConditionModel
-from safetensors.torch import save_file
+from diffusers import (AutoencoderKL, DDIMScheduler, DPMSolverMultistepScheduler,
+                       EulerDiscreteScheduler, PNDMScheduler,
+                       StableDiffusionPipeline, UNet2DConditionModel,
+                       UniPCMultistepScheduler)
+from diffusers.pipelines.stable_diffusion import StableDiffusionSafetyChecker
+from safetensors.torch import load_file, save_file
+from transformers import (CLIPConfig, CLIPImageProcessor, CLIPTextConfig,
+                          CLIPTextModel)
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from gen_random import randn, randomise, trace_updates  # noqa: E402
@@ -88,14 +98,164 @@ def vae():
               f'{OUT}/vae/expect.safetensors')
 
 
+def text_encoder(name, config, seed, dtype, old_names):
+    """Save in dtype; transformers before 5 had a prefix."""
+    model = randomise(CLIPTextModel(CLIPTextConfig(
+        bos_token_id=0, eos_token_id=1, **config)), seed).to(dtype)
+    model.save_pretrained(f'{OUT}/{name}')
+    if old_names:
+        path = f'{OUT}/{name}/model.safetensors'
+        state = {f'text_model.{k}': v for k, v in load_file(path).items()}
+        places = config['max_position_embeddings']
+        state['text_model.embeddings.position_ids'] = torch.arange(places)[None]
+        save_file(state, path)
+    model.float()
+    ids = torch.randint(0, config['vocab_size'],
+                        (3, config['max_position_embeddings']),
+                        generator=torch.Generator().manual_seed(seed))
+    with torch.inference_mode():
+        out = model(ids).last_hidden_state
+    save_file({'in.ids': ids.to(torch.int32), 'out': out.contiguous().clone()},
+              f'{OUT}/{name}/expect.safetensors')
+    return model
+
+
+# ---- a whole pipeline --------------------------------------------------------
+
+CAPTIONS = ['a red fox in the snow', 'Two cups of coffee, on a table']
+SEEDS = [7, 123456789012]
+SCHEDULERS = [  # name, class, changes of the configuration, arguments
+    ('pndm', PNDMScheduler, {}, dict(num_inference_steps=6)),
+    ('ddim', DDIMScheduler, {}, dict(num_inference_steps=5)),
+    ('eta', DDIMScheduler, {}, dict(num_inference_steps=4, eta=0.7)),
+    ('v', DDIMScheduler, dict(prediction_type='v_prediction'),
+     dict(num_inference_steps=5)),
+    ('dpm', DPMSolverMultistepScheduler, {}, dict(num_inference_steps=6)),
+    ('sde', DPMSolverMultistepScheduler,
+     dict(algorithm_type='sde-dpmsolver++'), dict(num_inference_steps=4)),
+    ('euler', EulerDiscreteScheduler, {}, dict(num_inference_steps=5)),
+    ('unipc', UniPCMultistepScheduler, {}, dict(num_inference_steps=6)),
+    ('plain', DDIMScheduler, {},
+     dict(num_inference_steps=3, guidance_scale=1.0)),
+    ('wide', DDIMScheduler, {},
+     dict(num_inference_steps=2, height=24, width=40, negative_prompt=['blurry'] * 2,
+          guidance_scale=3.0)),
+]
+
+
+def generators():
+    return [torch.Generator().manual_seed(s) for s in SEEDS]
+
+
+def set_thresholds(checker, cosines):
+    """Thresholds that the first image is far below, and the second above with
+    one concept, but only with the help of a special one."""
+    special, other = cosines
+    with torch.no_grad():
+        checker.special_care_embeds_weights.copy_(special.max(0).values + 0.1)
+        checker.concept_embeds_weights.copy_(other.max(0).values + 0.1)
+        i = int((special[1] - special[0]).argmax())
+        checker.special_care_embeds_weights[i] = (
+            special[0, i] + special[1, i]) / 2
+        j = int((other[1] - other[0]).argmax())
+        checker.concept_embeds_weights[j] = other[1, j] + 0.005
+
+
+def cosines_of(checker, pixels):
+    with torch.inference_mode():
+        vector = checker.visual_projection(checker.vision_model(pixels)[1])
+        unit = torch.nn.functional.normalize
+        return [unit(vector) @ unit(c).T for c in
+                (checker.special_care_embeds, checker.concept_embeds)]
+
+
+def pipeline():
+    folder = f'{OUT}/pipeline'
+    os.makedirs(folder)
+    os.symlink('../sd1', f'{folder}/unet')
+    os.symlink('../vae', f'{folder}/vae')
+    os.symlink('../text1', f'{folder}/text_encoder')
+    os.symlink('../../clip-bpe/sd1', f'{folder}/tokenizer')
+    PNDMScheduler(beta_start=0.00085, beta_end=0.012,
+                  beta_schedule='scaled_linear', skip_prk_steps=True,
+                  steps_offset=1).save_pretrained(f'{folder}/scheduler')
+    checker = randomise(StableDiffusionSafetyChecker(CLIPConfig(
+        vision_config=dict(hidden_size=12, intermediate_size=20,
+                           num_hidden_layers=2, num_attention_heads=3,
+                           image_size=17, patch_size=5),
+        projection_dim=10)), 61)
+    with torch.no_grad():
+        checker.special_care_embeds.copy_(randn((3, 10), 62))
+        checker.concept_embeds.copy_(randn((17, 10), 63))
+    CLIPImageProcessor(size={'shortest_edge': 17},
+                       crop_size={'height': 17, 'width': 17}).save_pretrained(
+                           f'{folder}/feature_extractor')
+    with open(f'{folder}/model_index.json', 'w') as f:
+        json.dump({
+            '_class_name': 'StableDiffusionPipeline',
+            'feature_extractor': ['transformers', 'CLIPImageProcessor'],
+            'requires_safety_checker': True,
+            'safety_checker': ['stable_diffusion',
+                               'StableDiffusionSafetyChecker'],
+            'scheduler': ['diffusers', 'PNDMScheduler'],
+            'text_encoder': ['transformers', 'CLIPTextModel'],
+            'tokenizer': ['transformers', 'CLIPTokenizer'],
+            'unet': ['diffusers', 'UNet2DConditionModel'],
+            'vae': ['diffusers', 'AutoencoderKL']}, f, indent=1)
+        f.write('\n')
+    pipe = StableDiffusionPipeline.from_pretrained(folder, safety_checker=None)
+    pipe.set_progress_bar_config(disable=True)
+    config = pipe.scheduler.config
+    expect = {}
+    for name, cls, changes, arguments in SCHEDULERS:
+        # not pipe.scheduler = ...: the pipeline would not see to clip_sample
+        pipe = StableDiffusionPipeline(**{
+            **pipe.components,
+            'scheduler': cls.from_config({**config, **changes})},
+            requires_safety_checker=False)
+        pipe.set_progress_bar_config(disable=True)
+        latents = pipe(CAPTIONS, generator=generators(), output_type='latent',
+                       **arguments).images
+        images = pipe(CAPTIONS, generator=generators(), output_type='np',
+                      **arguments).images
+        expect[f'{name}.latents'] = latents
+        expect[f'{name}.rgb'] = torch.from_numpy(
+            (images * 255).round().astype(np.uint8))
+    # What the checker sees is bytes.
+    seen = pipe.feature_extractor(list(expect['pndm.rgb'].numpy()),
+                                  return_tensors='pt').pixel_values
+    cosines = cosines_of(checker, seen)
+    set_thresholds(checker, cosines)
+    checker.save_pretrained(f'{folder}/safety_checker')
+    flagged = checker(images=np.zeros((2, 4, 4, 3)), clip_input=seen)[1]
+    expect['cosines'] = torch.cat(cosines, 1)
+    expect['flagged'] = torch.tensor([int(f) for f in flagged],
+                                     dtype=torch.uint8)
+    print('flagged', flagged)
+    save_file({k: v.contiguous().clone() for k, v in expect.items()},
+              f'{folder}/expect.safetensors')
+
+
 def main():
     shutil.rmtree(OUT, ignore_errors=True)
     os.makedirs(OUT)
     unet('sd1', SD1, 11, 7, 6, (981, 1), 9, torch.float32)
     unet('sd2', SD2, 21, 9, 10, (500.25,), 77, torch.float16)
     vae()
+    text_encoder('text1', dict(
+        hidden_size=14, num_attention_heads=2, num_hidden_layers=2,
+        intermediate_size=50, vocab_size=len(json.load(
+            open('tests/golden/clip-bpe/sd1/vocab.json'))),
+        max_position_embeddings=77), 41, torch.float32, True)
+    text_encoder('text2', dict(
+        hidden_size=12, num_attention_heads=4, num_hidden_layers=3,
+        intermediate_size=30, vocab_size=19, max_position_embeddings=11,
+        hidden_act='gelu', layer_norm_eps=1e-4), 51, torch.float16, False)
+    pipeline()
     import diffusers
-    print('torch', torch.__version__, 'diffusers', diffusers.__version__)
+    import transformers
+    print('torch', torch.__version__, 'diffusers', diffusers.__version__,
+          'transformers', transformers.__version__)
 
 
 main()
