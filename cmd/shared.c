@@ -146,7 +146,8 @@ relay_input(struct bs_relay *relay, struct bs_out *out,
 
     if (std->allow_partial)
         flags |= BS_READER_PARTIAL;
-    if (bs_source_open(&in, path, flags, (size_t)std->memory, &e) < 0)
+    if (bs_source_open_captions(&in, path, flags, (size_t)std->memory,
+                                relay->columns, &e) < 0)
         bs_die_err(&e, NULL);
     more = bs_relay_source(relay, in, &e);
     if (bs_writer_error(relay->writer)->code != 0)

@@ -47,7 +47,7 @@ start_segment(struct bs_relay *relay, const struct bs_source *in,
     struct bs_doc ours = {0};
     int r;
 
-    if (kind != NULL && strcmp(kind, stage->kind) != 0)
+    if (kind != NULL && stage->kind != NULL && strcmp(kind, stage->kind) != 0)
         return bs_err_set(e, BS_EX_DATA,
                           "'%s' holds records of kind '%s', not '%s'",
                           bs_source_name(in), kind, stage->kind);
@@ -99,22 +99,27 @@ end_segment(struct bs_relay *relay, const char *status, uint64_t parent,
     return r;
 }
 
-/* Finish what was put, and the segment. */
-static int
-flush(struct bs_relay *relay, const char *status, uint64_t parent,
-      struct bs_err *e)
-{
-    int r = relay->stage->flush(relay->stage->arg, e);
-
-    return r < 0 ? r : end_segment(relay, status, parent, e);
-}
-
 /* Asked to end early: what waits is dropped, and the end says so. */
 static int
 stop(struct bs_relay *relay, struct bs_err *e)
 {
     relay->stopped = true;
     return relay->open ? end_segment(relay, "partial", 0, e) : 0;
+}
+
+/* Finish what was put, and the segment: 1, or 0 where it was dropped instead.
+ */
+static int
+flush(struct bs_relay *relay, const char *status, uint64_t parent,
+      struct bs_err *e)
+{
+    int r = relay->stage->flush(relay->stage->arg, e);
+
+    if (r > 0)
+        return stop(relay, e);
+    if (r == 0)
+        r = end_segment(relay, status, parent, e);
+    return r < 0 ? r : 1;
 }
 
 /* 1 to go on, 0 when the run is over. */
@@ -134,28 +139,26 @@ take_record(struct bs_relay *relay, const struct bs_doc *rec, struct bs_err *e)
             return r;
         relay->taken++;
     }
-    return relay->taken < relay->limit ? 1 : flush(relay, "ok", 0, e);
+    if (relay->taken < relay->limit)
+        return 1;
+    return flush(relay, "ok", 0, e) < 0 ? -e->code : 0;
 }
 
 static int
 take_item(struct bs_relay *relay, struct bs_source *in, int item,
           const struct bs_doc *doc, struct bs_err *e)
 {
-    int r;
-
     switch (item) {
     case BS_ITEM_HEAD:
-        r = start_segment(relay, in, doc, e);
-        break;
+        return start_segment(relay, in, doc, e) < 0 ? -e->code : 1;
     case BS_ITEM_RECORD:
         return take_record(relay, doc, e);
     case BS_ITEM_END:
-        r = flush(relay, bs_doc_meta(doc, "bs.status"), bs_source_hash(in), e);
-        break;
+        return flush(relay, bs_doc_meta(doc, "bs.status"), bs_source_hash(in),
+                     e);
     default:
         return stop(relay, e);
     }
-    return r < 0 ? r : 1;
 }
 
 int

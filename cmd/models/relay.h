@@ -15,9 +15,11 @@
 #include "formats/doc.h"
 #include "formats/stream.h"
 
-/* What a filter does; each function 0 or < 0 with the reason in *e. */
+/* What a filter does; each function 0 or < 0 with the reason in *e.  A stage
+ * that dropped what was put, as it was asked to end early, says so when it is
+ * to flush: 1. */
 struct bs_stage {
-    const char *kind; /* of the records that it reads */
+    const char *kind; /* of the records that it reads; NULL: any */
     /* A segment begins.  `head`: the input's. */
     int (*begin)(void *arg, const struct bs_doc *head, struct bs_err *e);
     /* Add to the head of the output's segment what it says of the records. */
@@ -37,6 +39,7 @@ struct bs_relay {
     struct bs_writer *writer;
     uint64_t limit; /* records to take */
     bool provenance;
+    const struct bs_caption_columns *columns; /* of lists; NULL: takes none */
     /* The command's: fill a head (bs_std_head); whether a record is wanted. */
     void (*head)(void *command, struct bs_doc *ours,
                  const struct bs_doc *parent);

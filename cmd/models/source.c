@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "cmd/models/arrayfile.h"
+#include "cmd/models/caption_list.h"
 #include "cmd/models/gather.h"
 #include "common/stop.h"
 #include "formats/segment.h"
@@ -22,9 +23,10 @@
 #include "formats/wds.h"
 
 #define RECORD_MAX ((size_t)1 << 30)
+#define PEEK ((size_t)16 << 10) /* of what is compressed */
 #define STOP_SLICE 100 /* milliseconds between two looks at the signals */
 
-enum format { STREAM, WEBDATASET, SAFETENSORS, NPY, FOLDER };
+enum format { STREAM, WEBDATASET, SAFETENSORS, NPY, FOLDER, LIST };
 
 struct bs_source {
     enum format format;
@@ -45,6 +47,8 @@ struct bs_source {
     const char *gather_path;
     struct bs_arrayfile *file; /* SAFETENSORS, NPY */
     struct bs_doc doc;         /* FOLDER: a copy of what was found */
+    const struct bs_caption_columns *columns; /* NULL: no LIST */
+    struct bs_caption_list *list;
     uint64_t ignored;
     bool exhausted;
 
@@ -60,9 +64,10 @@ struct bs_source {
 /* ---- opening ---------------------------------------------------------------
  */
 
-/* Look at a regular file without moving in it. */
+/* Look at a regular file without moving in it: *seen bytes of it. */
 static int
-look(struct bs_source *s, off_t at, enum bs_sniff *what, struct bs_err *e)
+look(struct bs_source *s, off_t at, size_t *seen, enum bs_sniff *what,
+     struct bs_err *e)
 {
     ssize_t n;
     int r = bs_buf_reserve(&s->seen, BS_SNIFF_BYTES, e);
@@ -74,7 +79,8 @@ look(struct bs_source *s, off_t at, enum bs_sniff *what, struct bs_err *e)
     while (n < 0 && errno == EINTR);
     if (n < 0)
         return bs_err_errno(e, BS_EX_IO, "read failed");
-    *what = bs_sniff(s->seen.data, (size_t)n, n < BS_SNIFF_BYTES);
+    *seen = (size_t)n;
+    *what = bs_sniff(s->seen.data, *seen, n < BS_SNIFF_BYTES);
     return 0;
 }
 
@@ -123,13 +129,42 @@ taste(struct bs_source *s, enum bs_sniff *what, struct bs_err *e)
 }
 
 static int
+open_list(struct bs_source *s, struct bs_plain *plain, struct bs_err *e)
+{
+    s->format = LIST;
+    return bs_caption_list_open(&s->list, plain, s->columns, e);
+}
+
+/* Whether compression holds a list that is wanted: 1 or 0. */
+static int
+holds_list(const struct bs_source *s, struct bs_plain *plain, struct bs_err *e)
+{
+    const uint8_t *data;
+    size_t len;
+
+    if (s->columns == NULL)
+        return 0;
+    if (bs_plain_peek(plain, PEEK, &data, &len, e) < 0)
+        return -e->code;
+    return bs_archive_sniff(data, len) == BS_ARCHIVE_NONE &&
+           bs_caption_list_sniff(data, len);
+}
+
+static int
 open_archive(struct bs_source *s, struct bs_err *e)
 {
     struct bs_archive *archive;
     struct bs_plain *plain;
     int r = bs_plain_open(&plain, s->fd, s->seen.data, s->seen.len, e);
 
-    if (r == 0)
+    if (r < 0)
+        return r;
+    r = holds_list(s, plain, e);
+    if (r > 0)
+        return open_list(s, plain, e);
+    if (r < 0)
+        bs_plain_close(plain);
+    else
         r = bs_archive_open(&archive, plain, e);
     if (r == 0)
         r = bs_wds_open(&s->wds, archive, s->max_record, e);
@@ -170,17 +205,26 @@ open_format(struct bs_source *s, struct bs_err *e)
 {
     off_t at = lseek(s->fd, 0, SEEK_CUR);
     enum bs_sniff what = BS_SNIFF_UNKNOWN;
+    size_t seen = 0;
     struct stat st;
     int r;
 
     if (fstat(s->fd, &st) < 0)
         return bs_err_errno(e, BS_EX_IO, "read failed");
     if (S_ISREG(st.st_mode) && at >= 0)
-        r = look(s, at, &what, e);
+        r = look(s, at, &seen, &what, e);
     else
         r = taste(s, &what, e);
     if (r < 0)
         return r;
+    seen = s->seen.len > 0 ? s->seen.len : seen;
+    if (what == BS_SNIFF_UNKNOWN && s->columns != NULL &&
+        bs_caption_list_sniff(s->seen.data, seen)) {
+        struct bs_plain *plain;
+
+        r = bs_plain_open(&plain, s->fd, s->seen.data, s->seen.len, e);
+        return r < 0 ? r : open_list(s, plain, e);
+    }
     if (what == BS_SNIFF_ARCHIVE)
         return open_archive(s, e);
     if (what == BS_SNIFF_NPY || what == BS_SNIFF_DOCUMENT)
@@ -195,6 +239,15 @@ int
 bs_source_open(struct bs_source **out, const char *path, unsigned flags,
                size_t max_record, struct bs_err *e)
 {
+    return bs_source_open_captions(out, path, flags, max_record, NULL, e);
+}
+
+int
+bs_source_open_captions(struct bs_source **out, const char *path,
+                        unsigned flags, size_t max_record,
+                        const struct bs_caption_columns *columns,
+                        struct bs_err *e)
+{
     struct bs_source *s = bs_alloc_array(1, sizeof *s);
     bool piped = path == NULL || strcmp(path, "-") == 0;
     struct stat st;
@@ -205,6 +258,7 @@ bs_source_open(struct bs_source **out, const char *path, unsigned flags,
         return bs_err_memory(e, "source", sizeof *s);
     s->fd = STDIN_FILENO;
     s->flags = flags;
+    s->columns = columns;
     s->max_record = max_record > 0 ? max_record : RECORD_MAX;
     s->name = bs_strdup(piped ? "stdin" : path);
     if (s->name == NULL)
@@ -240,6 +294,7 @@ bs_source_close(struct bs_source *s)
     bs_wds_close(s->wds);
     bs_gather_close(s->gather);
     bs_arrayfile_close(s->file);
+    bs_caption_list_close(s->list);
     bs_segment_release(&s->segment);
     bs_doc_release(&s->doc);
     bs_buf_release(&s->seen);
@@ -293,6 +348,14 @@ next_file(struct bs_source *s, struct bs_doc **doc, struct bs_err *e)
 }
 
 static int
+next_list(struct bs_source *s, struct bs_doc **doc, struct bs_err *e)
+{
+    int r = bs_caption_list_next(s->list, doc, e);
+
+    return r > 0 ? BS_ITEM_RECORD : r;
+}
+
+static int
 next_item(struct bs_source *s, struct bs_doc **doc, struct bs_err *e)
 {
     int r = BS_ITEM_EOF;
@@ -304,6 +367,8 @@ next_item(struct bs_source *s, struct bs_doc **doc, struct bs_err *e)
         r = next_webdataset(s, doc, e);
     else if (s->format == FOLDER)
         r = next_folder(s, doc, e);
+    else if (s->format == LIST)
+        r = next_list(s, doc, e);
     else
         r = next_file(s, doc, e);
     s->exhausted = r == BS_ITEM_EOF;
@@ -336,7 +401,8 @@ make_head(struct bs_source *s, const struct bs_doc *first,
           const struct bs_doc **doc, struct bs_err *e)
 {
     struct bs_doc head = {0};
-    int r = bs_doc_set(&head, "bs.kind", kind_of(first), e);
+    const char *kind = s->format == LIST ? "caption" : kind_of(first);
+    int r = bs_doc_set(&head, "bs.kind", kind, e);
 
     if (r == 0)
         r = bs_doc_set(&head, "bs.source", bs_source_format(s), e);
@@ -440,7 +506,7 @@ const char *
 bs_source_format(const struct bs_source *s)
 {
     static const char *const names[] = {"stream", "webdataset", "safetensors",
-                                        "npy", "folder"};
+                                        "npy",    "folder",     "list"};
 
     return names[s->format];
 }

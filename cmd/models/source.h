@@ -2,10 +2,12 @@
  * source.h - any input as records: a bs stream, a WebDataset tar or zip (plain
  * or compressed), a safetensors file, an npy file, or a folder of images.
  *
+ * Where the caller takes captions, also a list of them (caption_list.h).
+ *
  * Told apart by the first bytes.  Everything comes out as bs_reader_next gives
  * it: head, records, end.  What is no stream gets a head with the kind that its
- * records have ("image", "feature", "code", else "tensor") and the name of its
- * format in bs.source; a tar that bs wrote has its own heads.
+ * records have ("image", "feature", "code", "caption", else "tensor") and the
+ * name of its format in bs.source; a tar that bs wrote has its own heads.
  *
  *   safetensors  one record; its key is the metadata's, else the file's name
  *   npy          [D] and [T,D]: one record x, its key the file's name;
@@ -20,6 +22,7 @@
 #include "formats/stream.h"
 
 struct bs_source;
+struct bs_caption_columns; /* caption_list.h */
 
 /*
  * path: a file or folder; "-" or NULL is stdin.  flags: enum bs_reader_flags;
@@ -28,13 +31,19 @@ struct bs_source;
 int bs_source_open(struct bs_source **out, const char *path, unsigned flags,
                    size_t max_record, struct bs_err *e) BS_CHECKED;
 
+/* The same, and text is a list of captions. */
+int bs_source_open_captions(struct bs_source **out, const char *path,
+                            unsigned flags, size_t max_record,
+                            const struct bs_caption_columns *columns,
+                            struct bs_err *e) BS_CHECKED;
+
 /* An enum bs_item with *doc lent until the next call, or < 0.  BS_ITEM_STOP
  * (with BS_READER_STOP) comes only from streams. */
 int bs_source_next(struct bs_source *s, const struct bs_doc **doc) BS_CHECKED;
 
 /* "stdin" or the path, for messages. */
 const char *bs_source_name(const struct bs_source *s);
-/* "stream", "webdataset", "safetensors", "npy", "folder" */
+/* "stream", "webdataset", "safetensors", "npy", "folder", "list" */
 const char *bs_source_format(const struct bs_source *s);
 /* Files of a folder and members of a tar that meant nothing, so far. */
 uint64_t bs_source_ignored(const struct bs_source *s);
