@@ -95,6 +95,11 @@ int bs_image_encode_jpeg(const struct bs_image *img, int quality,
 int bs_image_encode_png(const struct bs_image *img, struct bs_buf *out,
                         struct bs_err *e) BS_CHECKED;
 
+/* Append a lossless WebP to `out`; the same library gives the same bytes.
+ * -BS_EX_UNAVAIL in a build without libwebp. */
+int bs_image_encode_webp(const struct bs_image *img, struct bs_buf *out,
+                         struct bs_err *e) BS_CHECKED;
+
 /* Versions of the libraries, for --version: "libjpeg-turbo 2.1.5, ...", cut to
  * `room` bytes as snprintf cuts; 128 are enough. */
 void bs_image_libraries(char *out, size_t room);

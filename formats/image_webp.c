@@ -8,6 +8,7 @@
 
 #include <webp/decode.h>
 #include <webp/demux.h>
+#include <webp/encode.h>
 
 static enum bs_image_status
 fail_status(VP8StatusCode code, struct bs_err *e)
@@ -111,6 +112,26 @@ bs_webp_read(const uint8_t *data, size_t len,
     return status;
 }
 
+int
+bs_image_encode_webp(const struct bs_image *img, struct bs_buf *out,
+                     struct bs_err *e)
+{
+    uint8_t *data = NULL;
+    size_t len;
+    int r;
+
+    if (img->width > WEBP_MAX_DIMENSION || img->height > WEBP_MAX_DIMENSION)
+        return bs_err_set(e, BS_EX_USAGE,
+                          "webp: %zu x %zu pixels are more than %d a side",
+                          img->width, img->height, WEBP_MAX_DIMENSION);
+    len = WebPEncodeLosslessRGB(img->rgb, (int)img->width, (int)img->height,
+                                (int)img->width * 3, &data);
+    r = len == 0 ? bs_err_memory(e, "webp encoder", img->width * img->height)
+                 : bs_buf_add(out, data, len, e);
+    WebPFree(data);
+    return r;
+}
+
 void
 bs_webp_version(char *out, size_t room)
 {
@@ -132,6 +153,15 @@ bs_webp_read(const uint8_t *data, size_t len,
     (void)pixels;
     (void)img;
     return bs_image_fail(e, BS_IMAGE_UNSUPPORTED, "built without webp");
+}
+
+int
+bs_image_encode_webp(const struct bs_image *img, struct bs_buf *out,
+                     struct bs_err *e)
+{
+    (void)img;
+    (void)out;
+    return bs_err_set(e, BS_EX_UNAVAIL, "built without webp");
 }
 
 void
