@@ -34,4 +34,4 @@ _bs ()
 	[[ ${COMPREPLY[0]} == *= ]] && compopt -o nospace 2>/dev/null
 	return 0
 }
-complete -o default -F _bs bs-cat bs-cooc bs-embed bs-energy bs-fetch bs-rank bs-sae
+complete -o default -F _bs bs-cat bs-cooc bs-embed bs-energy bs-fetch bs-gen bs-rank bs-sae

@@ -13,7 +13,7 @@ function __bs_options -a cmd condition
         complete $spec
     end
 end
-for cmd in bs-cat bs-cooc bs-embed bs-energy bs-fetch bs-rank
+for cmd in bs-cat bs-cooc bs-embed bs-energy bs-fetch bs-gen bs-rank
     command -q $cmd; and __bs_options $cmd '' $cmd
 end
 # bs-sae has commands of its own.

@@ -25,6 +25,14 @@ bs_diffusion_encode(struct bs_diffusion *d, struct bs_diffusion_job *jobs,
                                         e);
 }
 
+int
+bs_diffusion_count(struct bs_diffusion *d, const char *caption, size_t *tokens,
+                   struct bs_err *e)
+{
+    return bs_clip_bpe_encode(d->tokenizer, caption, strlen(caption), d->ids,
+                              tokens, e);
+}
+
 /* The context of a batch: the unconditional ones first. */
 static int
 prepare_text(struct bs_diffusion *d, struct bs_diffusion_job *jobs,

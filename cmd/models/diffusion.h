@@ -100,6 +100,9 @@ void bs_diffusion_latents(const struct bs_diffusion *d, size_t shape[3]);
 
 /* Tokens of a caption that are seen, without start and end. */
 size_t bs_diffusion_tokens(const struct bs_diffusion *d);
+/* How many a caption has; -BS_EX_DATA where it is no UTF-8. */
+int bs_diffusion_count(struct bs_diffusion *d, const char *caption,
+                       size_t *tokens, struct bs_err *e) BS_CHECKED;
 
 /* Draw what one image takes, so that `draws` is where the next begins. */
 int bs_diffusion_skip(const struct bs_diffusion *d, struct bs_draws *draws,

@@ -221,6 +221,15 @@ def pipeline():
         expect[f'{name}.latents'] = latents
         expect[f'{name}.rgb'] = torch.from_numpy(
             (images * 255).round().astype(np.uint8))
+    # One generator for all, a call for each.
+    pipe = StableDiffusionPipeline(
+        **{**pipe.components, 'scheduler': DDIMScheduler.from_config(config)},
+        requires_safety_checker=False)
+    pipe.set_progress_bar_config(disable=True)
+    generator = torch.Generator().manual_seed(SEEDS[0])
+    expect['one.latents'] = torch.cat([
+        pipe(c, generator=generator, num_inference_steps=2, eta=1.0,
+             output_type='latent').images for c in CAPTIONS])
     # What the checker sees is bytes.
     seen = pipe.feature_extractor(list(expect['pndm.rgb'].numpy()),
                                   return_tensors='pt').pixel_values
