@@ -3,6 +3,7 @@
  */
 #include "cmd/models/caption_list.h"
 
+#include <string.h>
 #include <strings.h>
 
 #include "cmd/models/captions.h"
@@ -24,7 +25,12 @@ struct bs_caption_list {
 bool
 bs_caption_list_sniff(const uint8_t *data, size_t len)
 {
+    static const uint8_t zstd[] = {0x28, 0xb5, 0x2f, 0xfd};
     size_t i;
+
+    /* a stream that was cut in its first bytes */
+    if (len < sizeof zstd && memcmp(data, zstd, len) == 0)
+        return false;
 
     for (i = 0; i < len; i++)
         if ((data[i] < ' ' && (data[i] < '\t' || data[i] > '\r')) ||

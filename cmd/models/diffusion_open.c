@@ -74,9 +74,13 @@ read_texts(struct bs_diffusion *d, struct bs_clip_bpe_files *files,
     size_t i;
     int r = 0;
 
-    for (i = 0; i < BS_LEN(text) && r >= 0; i++)
+    for (i = 0; i < BS_LEN(text) && r >= 0; i++) {
         r = bs_pipeline_folder_text(d->folder, "tokenizer", text[i].name,
                                     text[i].to, e);
+        if (r == 0 && i < 2)
+            r = bs_err_set(e, BS_EX_NOINPUT,
+                           "no '%s' in the tokenizer's folder", text[i].name);
+    }
     return r < 0 ? r : 0;
 }
 

@@ -1,6 +1,6 @@
 /*
- * u-png-write.c - what is encoded as PNG decodes to the same pixels, has no
- * chunk of its own, and comes out the same twice.
+ * u-png-write.c - what is encoded as PNG or WebP decodes to the same pixels,
+ * has no chunk of its own, and comes out the same twice.
  */
 #include "formats/image.h"
 
@@ -23,15 +23,17 @@ make(struct bs_image *img, size_t width, size_t height)
     return true;
 }
 
+typedef int encode_fn(const struct bs_image *img, struct bs_buf *out,
+                      struct bs_err *e);
+
 static void
-round_trip(size_t width, size_t height)
+round_trip(encode_fn *encode, size_t width, size_t height)
 {
     struct bs_image img, back = {0};
     struct bs_buf once = {0}, twice = {0};
     struct bs_err e = {0};
-    bool good = make(&img, width, height) &&
-                bs_image_encode_png(&img, &once, &e) == 0 &&
-                bs_image_encode_png(&img, &twice, &e) == 0;
+    bool good = make(&img, width, height) && encode(&img, &once, &e) == 0 &&
+                encode(&img, &twice, &e) == 0;
 
     good =
         good && bs_image_decode(once.data, once.len, &bs_image_limits_default,
@@ -80,19 +82,29 @@ main(void)
 {
     struct bs_image none = {0};
     struct bs_buf out = {0};
-    struct bs_err e = {0};
+    static const struct bs_err none_yet;
+    struct bs_err e = none_yet;
     int r = bs_image_encode_png(&none, &out, &e);
 
 #if BS_HAVE_PNG
     ok(r == -BS_EX_DATA && out.len == 0, "no pixels: %s", e.text);
-    round_trip(1, 1);
-    round_trip(33, 7);
-    round_trip(640, 480);
+    round_trip(bs_image_encode_png, 1, 1);
+    round_trip(bs_image_encode_png, 33, 7);
+    round_trip(bs_image_encode_png, 640, 480);
     chunks();
 #else
     ok(r == -BS_EX_UNAVAIL, "without libpng: %s", e.text);
     (void)round_trip;
     (void)chunks;
+#endif
+#if BS_HAVE_WEBP
+    round_trip(bs_image_encode_webp, 1, 1);
+    round_trip(bs_image_encode_webp, 33, 7);
+    round_trip(bs_image_encode_webp, 640, 480);
+#else
+    e = none_yet;
+    ok(bs_image_encode_webp(&none, &out, &e) == -BS_EX_UNAVAIL,
+       "without libwebp: %s", e.text);
 #endif
     bs_buf_release(&out);
     return tap_done();
