@@ -5,7 +5,7 @@
  * image for each, under the same key.  Each segment of the input becomes one of
  * the output.  Memory: the model and one batch of images.
  */
-#include "cmd/gen-options.h"
+#include "cmd/gen-taps.h"
 
 enum { WARNINGS_MAX = 20 };
 
@@ -15,6 +15,7 @@ struct command {
     struct bs_progress progress;
     struct bs_gen_run *run;
     struct bs_relay relay;
+    struct bs_gen_tap_output taps;
     uint64_t skipped;
 };
 
@@ -72,6 +73,33 @@ on_step(void *arg, size_t step, size_t steps)
     bs_progress_step(&c->progress, c->progress.done);
 }
 
+static int
+on_taps_begin(void *arg)
+{
+    struct command *c = arg;
+
+    bs_gen_tap_begin(&c->taps, c->run, &c->relay);
+    return 0;
+}
+
+static int
+on_tap(void *arg, const struct bs_doc *rec)
+{
+    struct command *c = arg;
+
+    bs_gen_tap_record(&c->taps, rec);
+    return 0;
+}
+
+static int
+on_taps_end(void *arg)
+{
+    struct command *c = arg;
+
+    bs_gen_tap_end(&c->taps, &c->relay);
+    return 0;
+}
+
 /* ---- what a relay asks ----------------------------------------------------
  */
 
@@ -121,6 +149,8 @@ finish(struct command *c)
                 (uintmax_t)n->cut);
     if (n->resumed > 0)
         bs_info("%ju images were taken over", (uintmax_t)n->resumed);
+    if (c->o.tap_file != NULL)
+        bs_gen_tap_close(&c->taps);
     if (stopped)
         bs_warn("ended early: %s", bs_stop_reason());
     return bs_std_close(&c->out, c->relay.writer,
@@ -132,14 +162,17 @@ main(int argc, char *argv[])
 {
     struct command c = {.o.std = BS_STD_DEFAULT,
                         .relay = {.head = fill_head, .wanted = wanted}};
-    const struct bs_gen_sink sink = {on_record, on_raw, on_skipped, on_step,
-                                     &c};
+    const struct bs_gen_sink sink = {
+        on_record,     on_raw, on_skipped,  on_step,
+        on_taps_begin, on_tap, on_taps_end, &c};
     struct bs_stage stage;
     struct bs_dev *dev;
     struct bs_err e = {0};
     int i = bs_gen_parse(&c.o, argc, argv), status;
 
     bs_std_open(&c.out, &c.relay.writer, &c.o.std);
+    if (c.o.tap_file != NULL)
+        bs_gen_tap_open(&c.taps, &c.o);
     check(bs_dev_open(&dev, c.o.std.device, (unsigned)c.o.std.threads, &e), &e);
     bs_info("%s", bs_dev_describe(dev));
     check(bs_gen_open(&c.run, &c.o.gen, &sink, dev, &e), &e);

@@ -13,7 +13,7 @@ enum { NOISE_RECORD = 3 };
 /* What the command line gives as it stands, before defaults. */
 struct raw {
     int preset, scheduler, noise, seeds, format, safety, tokenizer, math, list;
-    int on_error;
+    int on_error, tap_dtype;
     uint64_t steps, per_caption, batch;
     double guidance;
     const char *size;
@@ -30,6 +30,9 @@ static const char *const noise_names[] = {"torch-cpu", "torch-cpu-f16",
                                           "torch-cuda", "record", NULL};
 static const char *const tokenizer_names[] = {"auto", "slow", "fast", NULL};
 static const char *const math_names[] = {"f32", "bf16", NULL};
+static const char *const dtype_names[] = {"f16", "f32", "bf16", NULL};
+static const enum bs_dtype dtypes[] = {BS_DTYPE_F16, BS_DTYPE_F32,
+                                       BS_DTYPE_BF16};
 static const char *const on_error_names[] = {"skip", "fail", NULL};
 
 /* "512" or "512x768". */
@@ -83,6 +86,11 @@ settle(const struct bs_cmd *cmd, struct bs_gen_command_options *o,
     g->per_caption = (size_t)raw->per_caption;
     g->provenance = o->std.provenance;
     g->max_record = (size_t)o->std.memory;
+    g->tap = o->taps.item;
+    g->taps = o->taps.count;
+    g->tap_dtype = dtypes[raw->tap_dtype];
+    g->steer = o->steers.item;
+    g->steers = o->steers.count;
     o->columns.format = (enum bs_table_format)raw->list;
     o->fail = raw->on_error == 1;
 }
@@ -99,6 +107,15 @@ check(const struct bs_cmd *cmd, struct bs_gen_command_options *o)
                            "records: not with '--shard'");
     if (!(g->model.eta >= 0 && g->model.eta <= 1))
         bs_opt_misuse(cmd, "'--eta' is from 0 to 1");
+    if ((g->taps > 0) != (o->tap_file != NULL))
+        bs_opt_misuse(cmd, "'--tap' and '--tap-file' go together");
+    if (g->taps > 0 && strcmp(o->tap_file, "-") == 0 &&
+        (o->std.output == NULL || strcmp(o->std.output, "-") == 0))
+        bs_opt_misuse(cmd, "images and '--tap-file' both to the standard "
+                           "output");
+    if (g->taps > 0 && g->resume != NULL)
+        bs_opt_misuse(cmd, "'--tap' does not go with '--resume', which makes "
+                           "nothing again");
     /* A rerun of a command that has not run yet. */
     if (g->resume != NULL && o->std.output != NULL &&
         strcmp(g->resume, o->std.output) == 0 && access(g->resume, F_OK) != 0)
@@ -164,6 +181,14 @@ bs_gen_parse(struct bs_gen_command_options *o, int argc, char *argv[])
                 "images at once (default 1; never changes the output)"),
         OPT_FILE(0, "resume", "file", &g->resume,
                  "take over what an earlier run wrote"),
+        OPT_FILES(0, "tap", "block@steps[:side]", &o->taps,
+                  "write what a transformer block adds, to --tap-file"),
+        OPT_FILE(0, "tap-file", "file", &o->tap_file,
+                 "features of --tap, which appear when complete"),
+        OPT_ENUM(0, "tap-dtype", "type", &raw.tap_dtype, dtype_names,
+                 "type of these: f16 (default), f32, bf16"),
+        OPT_FILES(0, "steer", "file", &o->steers,
+                  "add concepts to what a transformer block adds"),
         BS_STD_THREADS(&o->std),
         BS_STD_DEVICE(&o->std),
         BS_STD_SELECT(&o->std),

@@ -13,6 +13,8 @@ struct bs_gen_command_options {
     struct bs_gen_options gen;
     struct bs_caption_columns columns;
     bool fail; /* at a record without a caption */
+    struct bs_opt_list taps, steers;
+    const char *tap_file;
 };
 
 /* The index of the first operand; exits with 64 for misuse. */

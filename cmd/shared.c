@@ -80,28 +80,49 @@ bs_std_mine(const struct bs_std *std, const char *key)
            bs_xxh64(key, strlen(key), 0) % std->shard_count == std->shard_index;
 }
 
-/* The output that is being written; a process that dies leaves nothing of it.
- */
-static struct bs_out *unfinished;
+/* The outputs that are being written; a process that dies leaves nothing of
+ * them. */
+static struct bs_out *unfinished[BS_STD_OUTPUTS];
 
 static void
 abandon_unfinished(void)
 {
-    if (unfinished == NULL)
-        return;
-    unfinished->fd = -1; /* the writer's thread may be using it: exit closes */
-    bs_out_abandon(unfinished);
+    size_t i;
+
+    for (i = 0; i < BS_LEN(unfinished); i++) {
+        if (unfinished[i] == NULL)
+            continue;
+        unfinished[i]->fd = -1; /* the writer's thread may be using it: exit
+                                   closes */
+        bs_out_abandon(unfinished[i]);
+    }
+}
+
+/* From what to what, in the first place that has it. */
+static bool
+swap_unfinished(const struct bs_out *from, struct bs_out *to)
+{
+    size_t i;
+
+    for (i = 0; i < BS_LEN(unfinished); i++)
+        if (unfinished[i] == from) {
+            unfinished[i] = to;
+            return true;
+        }
+    return false;
 }
 
 void
 bs_std_open(struct bs_out *out, struct bs_writer **w, const struct bs_std *std)
 {
+    static bool registered;
     struct bs_err e = {0};
 
     if (bs_out_open(out, std->output, &e) < 0)
         bs_die_err(&e, NULL);
-    if (atexit(abandon_unfinished) == 0)
-        unfinished = out;
+    registered = registered || atexit(abandon_unfinished) == 0;
+    if (!registered || !swap_unfinished(NULL, out))
+        bs_die(BS_EX_SOFTWARE, "too many outputs");
     if (isatty(out->fd) == 1)
         bs_die(BS_EX_USAGE, "records are not written to a terminal; "
                             "use '-o file' or a pipe, or 'bs-cat -l' to look");
@@ -179,6 +200,6 @@ bs_std_close(struct bs_out *out, struct bs_writer *w, int status)
         bs_die_err(&e, "cannot write '%s'", out->name);
     if (bs_out_commit(out, &e) < 0)
         bs_die_err(&e, NULL);
-    unfinished = NULL;
+    (void)swap_unfinished(out, NULL);
     return status;
 }

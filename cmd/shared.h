@@ -84,10 +84,13 @@ const char *bs_std_features(void);
 /* True if the record `key` is of this shard. */
 bool bs_std_mine(const struct bs_std *std, const char *key);
 
+enum { BS_STD_OUTPUTS = 2 };
+
 /*
  * Open the output and a writer on it; dies on failure.  Refuses to write
  * records to a terminal (64).  If the process ends before bs_std_close
- * (which *out must outlive), the temporary file is removed.  One at a time.
+ * (which *out must outlive), the temporary file is removed.  At most
+ * BS_STD_OUTPUTS at a time.
  */
 void bs_std_open(struct bs_out *out, struct bs_writer **w,
                  const struct bs_std *std);

@@ -189,6 +189,7 @@ ok 'a sigterm ends the run with a partial output; --resume completes it' '
 	bs-gen -m sd --steps=40 --safety=keep -q real.bs -o whole.bs
 	n=$(keys whole.bs | wc -l)
 	(bs-gen -m sd --steps=40 --safety=keep -q real.bs -o part.bs --resume=part.bs & pid=$!
+	 until ls part.bs* >/dev/null 2>&1; do sleep 0.02; done
 	 sleep 0.2; kill -TERM $pid; rc=0; wait $pid || rc=$?; echo $rc >rc)
 	if test "$(cat rc)" -eq 75
 	then

@@ -18,6 +18,7 @@ done
 mkdir examples && cp -R "$BS_SRC/tests/sample" examples/photos
 cp -R "$BS_SRC/tests/golden/dinov2/registers" examples/dinov2
 cp -RL "$BS_SRC/tests/golden/gen/pipeline" examples/sd15
+cp -R "$BS_SRC/tests/golden/gen/steer" examples/steer
 cp "$BS_SRC/tests/golden/sae/registers.safetensors" examples/sae.safetensors
 cp "$BS_SRC/tests/golden/sae/registers.safetensors" examples/other.safetensors
 cp "$BS_SRC/tests/golden/sae-import/released.safetensors" examples/RA-SAE-DINOv2-32k.safetensors

@@ -24,6 +24,7 @@
 #define BS_MODELS_DIFFUSION_H
 
 #include "cmd/models/draws.h"
+#include "cmd/models/unet.h"
 #include "common/bs.h"
 #include "common/err.h"
 #include "kernels/dev.h"
@@ -94,6 +95,19 @@ bs_diffusion_options(const struct bs_diffusion *d);
 
 /* Evaluations of the UNet that an image takes (PNDM: steps + 1). */
 size_t bs_diffusion_evaluations(const struct bs_diffusion *d);
+
+/* The timestep of an evaluation. */
+double bs_diffusion_time(const struct bs_diffusion *d, size_t evaluation);
+/* Whether the UNet sees every image twice, the unconditional ones first. */
+bool bs_diffusion_guided(const struct bs_diffusion *d);
+
+/* The UNet's transformer blocks and what they add: bs_unet_block and
+ * bs_unet_watch.  A step is an evaluation. */
+const struct bs_unet_block *bs_diffusion_block(const struct bs_diffusion *d,
+                                               size_t i);
+int bs_diffusion_watch(struct bs_diffusion *d, const char *block,
+                       bs_unet_tap *fn, void *user,
+                       struct bs_err *e) BS_CHECKED;
 
 /* Shape of an image's latents: channels, rows, columns. */
 void bs_diffusion_latents(const struct bs_diffusion *d, size_t shape[3]);

@@ -475,6 +475,31 @@ bs_diffusion_evaluations(const struct bs_diffusion *d)
     return bs_scheduler_count(d->scheduler);
 }
 
+double
+bs_diffusion_time(const struct bs_diffusion *d, size_t evaluation)
+{
+    return (double)bs_scheduler_time(d->scheduler, evaluation);
+}
+
+bool
+bs_diffusion_guided(const struct bs_diffusion *d)
+{
+    return d->guided;
+}
+
+const struct bs_unet_block *
+bs_diffusion_block(const struct bs_diffusion *d, size_t i)
+{
+    return bs_unet_block(d->unet, i);
+}
+
+int
+bs_diffusion_watch(struct bs_diffusion *d, const char *block, bs_unet_tap *fn,
+                   void *user, struct bs_err *e)
+{
+    return bs_unet_watch(d->unet, block, fn, user, e);
+}
+
 void
 bs_diffusion_latents(const struct bs_diffusion *d, size_t shape[3])
 {

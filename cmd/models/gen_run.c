@@ -1,16 +1,15 @@
 /*
  * gen_run.c - see gen_run.h.
  */
-#include "cmd/models/gen_run.h"
+#include "cmd/models/gen_hooks.h"
 
 #include "common/num.h"
 #include "common/stop.h"
-#include "formats/json.h"
 #include "formats/stream.h"
 
 const char *const bs_gen_seeds_names[] = {"hash", "torch", "record", NULL};
 
-enum { KEY_ROOM = BS_KEY_MAX + 32 };
+enum { KEY_ROOM = BS_KEY_MAX + 32, NUMBER_ROOM = 8 };
 
 /* An image that waits for its batch. */
 struct waiting {
@@ -24,6 +23,8 @@ struct bs_gen_run {
     struct bs_gen_options options;
     struct bs_gen_sink sink;
     struct bs_diffusion *model;
+    struct bs_gen_hooks *hooks; /* NULL: none */
+    struct bs_gen_taps *taps;   /* of these, or NULL */
     struct bs_gen_style style;
     struct bs_gen_resume *resume;
     struct bs_draws generator; /* the one, of BS_SEEDS_TORCH */
@@ -34,55 +35,11 @@ struct bs_gen_run {
     struct bs_buf bytes;
     struct bs_gen_counts all, segment;
     char sha256[65], model_json[200];
-    struct bs_buf params;
+    struct bs_buf params, tap_params;
 };
 
 /* ---- open -----------------------------------------------------------------
  */
-
-/* Append a text as canonical JSON says it. */
-static int
-add_text(struct bs_buf *b, const char *name, const char *text, struct bs_err *e)
-{
-    int r = bs_buf_printf(b, e, "\"%s\":", name);
-
-    return r < 0 ? r : bs_json_quote(b, text, e);
-}
-
-/* Keys sorted; what has its default and can be left out is. */
-static int
-write_params(struct bs_gen_run *run, struct bs_err *e)
-{
-    static const char *const tokenizers[] = {"auto", "slow", "fast"};
-    const struct bs_gen_options *o = &run->options;
-    const struct bs_diffusion_options *m = run->style.options;
-    struct bs_buf *b = &run->params;
-    int r = bs_buf_printf(b, e,
-                          "{\"eta\":%.9g,\"format\":\"%s\",\"height\":%zu,"
-                          "\"latents\":%s,",
-                          m->eta, bs_gen_format_names[o->format], m->height,
-                          o->latents ? "true" : "false");
-
-    if (r == 0)
-        r = add_text(b, "negative", m->negative, e);
-    if (r == 0)
-        r = bs_buf_printf(
-            b, e,
-            ",\"noise\":\"%s\",\"per_caption\":%zu,\"safety\":\"%s\","
-            "\"scale\":%.9g,",
-            o->given_noise ? "record" : bs_draws_names[m->noise],
-            o->per_caption, m->safety ? bs_gen_safety_names[o->safety] : "none",
-            m->guidance);
-    if (r == 0)
-        r = add_text(b, "scheduler", m->scheduler, e);
-    if (r == 0)
-        r = bs_buf_printf(b, e,
-                          ",\"seed_mode\":\"%s\",\"steps\":%zu,"
-                          "\"tokenizer\":\"%s\",\"width\":%zu}",
-                          bs_gen_seeds_names[o->seeds], m->steps,
-                          tokenizers[m->tokenizer], m->width);
-    return r < 0 ? r : bs_buf_add(b, "", 1, e);
-}
 
 static int
 describe_model(struct bs_gen_run *run, struct bs_err *e)
@@ -158,9 +115,16 @@ bs_gen_open(struct bs_gen_run **out, const struct bs_gen_options *options,
         r = plan(run, e);
     }
     if (r == 0)
+        r = bs_gen_hooks_open(&run->hooks, &run->options, run->model, dev, e);
+    run->taps = bs_gen_hooks_taps(run->hooks);
+    if (r == 0)
         r = describe_model(run, e);
     if (r == 0)
-        r = write_params(run, e);
+        r = bs_gen_params_write(&run->params, &run->options, run->style.options,
+                                run->hooks, false, e);
+    if (r == 0 && run->taps != NULL)
+        r = bs_gen_params_write(&run->tap_params, &run->options,
+                                run->style.options, run->hooks, true, e);
     if (r < 0) {
         bs_gen_close(run);
         return r;
@@ -199,9 +163,11 @@ bs_gen_close(struct bs_gen_run *run)
     bs_free(run->wait);
     bs_free(run->job);
     bs_gen_resume_close(run->resume);
+    bs_gen_hooks_close(run->hooks);
     bs_diffusion_close(run->model);
     bs_buf_release(&run->bytes);
     bs_buf_release(&run->params);
+    bs_buf_release(&run->tap_params);
     bs_free(run);
 }
 
@@ -219,10 +185,12 @@ on_step(void *arg, size_t step, size_t steps)
     return 0;
 }
 
+/* Image i of the batch. */
 static int
-write_image(struct bs_gen_run *run, struct waiting *w,
-            struct bs_diffusion_job *job, struct bs_err *e)
+write_image(struct bs_gen_run *run, size_t i, struct bs_err *e)
 {
+    struct waiting *w = &run->wait[i];
+    struct bs_diffusion_job *job = &run->job[i];
     struct bs_doc rec = {0};
     int r;
 
@@ -235,6 +203,9 @@ write_image(struct bs_gen_run *run, struct waiting *w,
     if (r == 0)
         r = run->sink.record(run->sink.arg, &rec);
     bs_doc_release(&rec);
+    if (r == 0 && run->taps != NULL)
+        r = bs_gen_taps_emit(run->taps, i, w->key, w->caption, run->sink.tap,
+                             run->sink.arg, e);
     return r;
 }
 
@@ -251,7 +222,7 @@ run_batch(struct bs_gen_run *run, struct bs_err *e)
                               e);
     run->stopped = r > 0;
     for (i = 0; i < run->count && r == 0; i++)
-        r = write_image(run, &run->wait[i], &run->job[i], e);
+        r = write_image(run, i, e);
     drop_waiting(run);
     return r < 0 ? r : 0;
 }
@@ -285,8 +256,10 @@ find_fault(const struct bs_gen_run *run, const struct bs_doc *rec)
 
     if (caption == NULL || caption[0] == '\0')
         return "no caption";
-    if (o->per_caption > 0 && strlen(key) > BS_KEY_MAX - 8)
-        return "its key leaves no room for a number";
+    if (strlen(key) + (o->per_caption > 0 ? NUMBER_ROOM : 0) +
+            bs_gen_taps_suffix(run->taps) >
+        BS_KEY_MAX)
+        return "its key leaves no room for what comes behind it";
     if (o->given_noise &&
         (noise == NULL || noise->dtype != BS_DTYPE_F32 || noise->rank != 3 ||
          noise->shape[0] != shape[0] || noise->shape[1] != shape[1] ||
@@ -430,21 +403,29 @@ begin(void *arg, const struct bs_doc *head, struct bs_err *e)
     return 0;
 }
 
+int
+bs_gen_head(const struct bs_gen_run *run, struct bs_doc *head, struct bs_err *e)
+{
+    int r;
+
+    if (!run->options.provenance)
+        return 0;
+    r = bs_doc_set(head, "bs.model", run->model_json, e);
+    if (r == 0 && run->options.seeds != BS_SEEDS_RECORD)
+        r = bs_doc_setf(head, "bs.seed", e, "%ju",
+                        (uintmax_t)run->options.seed);
+    return r;
+}
+
 static int
 fill_head(void *arg, struct bs_doc *ours, struct bs_err *e)
 {
     struct bs_gen_run *run = arg;
-    int r = 0;
+    int r = bs_gen_head(run, ours, e);
 
-    if (run->options.provenance) {
-        r = bs_doc_set(ours, "bs.model", run->model_json, e);
-        if (r == 0 && run->options.seeds != BS_SEEDS_RECORD)
-            r = bs_doc_setf(ours, "bs.seed", e, "%ju",
-                            (uintmax_t)run->options.seed);
-    }
     if (r == 0 && run->resume != NULL)
         r = bs_gen_resume_agree(run->resume, ours, e);
-    return r;
+    return r < 0 || run->taps == NULL ? r : run->sink.taps_begin(run->sink.arg);
 }
 
 static int
@@ -461,6 +442,7 @@ stats(void *arg, struct bs_buf *json, bool stopped, struct bs_err *e)
 {
     struct bs_gen_run *run = arg;
     struct bs_gen_counts *s = &run->segment, *all = &run->all;
+    int r;
 
     all->images += s->images;
     all->resumed += s->resumed;
@@ -471,6 +453,9 @@ stats(void *arg, struct bs_buf *json, bool stopped, struct bs_err *e)
         return bs_err_set(e, BS_EX_DATA,
                           "none of %ju records has a caption to use",
                           (uintmax_t)s->skipped);
+    r = run->taps != NULL ? run->sink.taps_end(run->sink.arg) : 0;
+    if (r < 0)
+        return r;
     return bs_buf_printf(
         json, e, "{\"cut\":%ju,\"flagged\":%ju,\"images\":%ju,\"skipped\":%ju}",
         (uintmax_t)s->cut, (uintmax_t)s->flagged, (uintmax_t)s->images,
@@ -487,6 +472,12 @@ const char *
 bs_gen_params(const struct bs_gen_run *run)
 {
     return (const char *)run->params.data;
+}
+
+const char *
+bs_gen_tap_params(const struct bs_gen_run *run)
+{
+    return (const char *)run->tap_params.data;
 }
 
 const char *

@@ -32,8 +32,13 @@ struct bs_gen_options {
     enum bs_gen_safety safety;
     bool latents; /* write them, too */
     bool provenance;
-    const char *resume; /* an earlier run's output, or NULL */
-    size_t max_record;  /* of it */
+    const char *resume;     /* an earlier run's output, or NULL */
+    size_t max_record;      /* of it */
+    const char *const *tap; /* gen_taps.h */
+    size_t taps;
+    enum bs_dtype tap_dtype;
+    const char *const *steer; /* files of gen_steer.h */
+    size_t steers;
 };
 
 struct bs_gen_counts {
@@ -55,6 +60,10 @@ struct bs_gen_sink {
     int (*skipped)(void *arg, const char *key, const char *why);
     /* Before an evaluation of the UNet. */
     void (*step)(void *arg, size_t step, size_t steps);
+    /* With taps: a segment of them begins, a record, it ends. */
+    int (*taps_begin)(void *arg);
+    int (*tap)(void *arg, const struct bs_doc *rec);
+    int (*taps_end)(void *arg);
     void *arg;
 };
 
@@ -71,8 +80,13 @@ void bs_gen_close(struct bs_gen_run *run);
  * dropped, between two evaluations. */
 struct bs_stage bs_gen_stage(struct bs_gen_run *run);
 
-/* The options that change the result, as canonical JSON: bs.params. */
+/* The options that change the result, as canonical JSON: bs.params of images,
+ * and of taps. */
 const char *bs_gen_params(const struct bs_gen_run *run);
+const char *bs_gen_tap_params(const struct bs_gen_run *run);
+/* Set bs.model and bs.seed, where there is provenance. */
+int bs_gen_head(const struct bs_gen_run *run, struct bs_doc *head,
+                struct bs_err *e) BS_CHECKED;
 /* For people: see bs_diffusion_describe. */
 const char *bs_gen_describe(const struct bs_gen_run *run);
 /* Since the start. */

@@ -88,6 +88,7 @@ end_segment(struct bs_relay *relay, const char *status, uint64_t parent,
     int r;
 
     relay->open = false;
+    relay->status = status;
     r = set_stats(relay, &end, e);
     if (r == 0)
         r = bs_doc_set(&end, "bs.status", status, e);

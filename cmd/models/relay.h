@@ -49,6 +49,7 @@ struct bs_relay {
     uint64_t taken;
     bool open;            /* within a segment */
     bool stopped;         /* ended early */
+    const char *status;   /* of the segment that ends; NULL: ok */
     struct bs_doc parent; /* head of the input's segment */
 };
 

@@ -169,6 +169,106 @@ def cosines_of(checker, pixels):
                 (checker.special_care_embeds, checker.concept_embeds)]
 
 
+# ---- taps and interventions -------------------------------------------------
+
+BLOCK = 'mid_block.attentions.0'  # of 4 x 4 places and 12 channels
+STEERS = {  # as in gen_steer.h
+    'quadrant': dict(block=BLOCK, steps='0-2', sae='sae.safetensors',
+                     concepts=[3, 8], beta=6.5, region='top-left'),
+    'global': dict(block=BLOCK, steps='all', sae='sae.safetensors',
+                   concepts=[5], beta=0.75),
+    'mask': dict(block=BLOCK, steps='1,3-4', sae='sae.safetensors',
+                 concepts=[0, 8, 11], beta=1.25, norm='none', inside='set',
+                 outside='keep', side='both',
+                 region=[[0, 1, 1], [1, 0, 1]]),
+}
+
+
+def make_sae(path):
+    arrays = {'enc_w': randn((20, 12), 71) * 0.3, 'enc_b': randn((20,), 72) * .1,
+              'pre_b': randn((12,), 73) * .1, 'dec_w': randn((20, 12), 74) * .3,
+              'dec_b': randn((12,), 75) * .1}
+    save_file(arrays, path, {'bs.sae': '1', 'select': 'topk', 'k': '4'})
+    return arrays
+
+
+def steered(x, spec, sae):
+    """An update [places, 12], changed."""
+    z = torch.relu((x - sae['pre_b']) @ sae['enc_w'].T + sae['enc_b'])
+    top = z.topk(4, dim=1)
+    z = torch.zeros_like(z).scatter(1, top.indices, top.values)
+    length = z.norm(dim=1)
+    region = spec.get('region', 'all')
+    norm = spec.get('norm', 'norm' if region == 'all' else 'share')
+    beta = spec['beta'] * {'share': length / length.sum(), 'norm': length,
+                           'none': torch.ones_like(length)}[norm]
+    grid = torch.ones(4, 4, dtype=torch.bool)
+    if region == 'top-left':
+        grid[2:] = grid[:, 2:] = False
+    elif region != 'all':
+        mask = torch.tensor(region, dtype=torch.bool)
+        rows = torch.arange(4) * mask.shape[0] // 4
+        columns = torch.arange(4) * mask.shape[1] // 4
+        grid = mask[rows][:, columns]
+    inside = grid.reshape(-1)
+    for c in spec['concepts']:
+        by = beta - (z[:, c] if spec.get('inside') == 'set' else 0)
+        out = 0 * beta if spec.get('outside') == 'keep' else -z[:, c]
+        x = x + torch.where(inside, by, out)[:, None] * sae['dec_w'][c]
+    return x
+
+
+def numbers(text):
+    if text == 'all':
+        return range(100)
+    parts = [p.split('-') for p in text.split(',')]
+    return [i for p in parts for i in range(int(p[0]), int(p[-1]) + 1)]
+
+
+def run_hooked(pipe, spec, sae, steps):
+    """Latents of a run with an intervention, and the block's updates before it:
+    [step, image, place, channel] of both sides."""
+    kept, module = [], dict(pipe.unet.named_modules())[BLOCK]
+
+    def hook(_, args, kwargs, output):
+        x = args[0] if args else kwargs['hidden_states']
+        update = (output[0] - x).permute(0, 2, 3, 1)
+        rows = update.reshape(len(update), -1, update.shape[-1])
+        step, images = len(kept), len(rows) // 2
+        kept.append(rows)
+        if spec is None or step not in numbers(spec['steps']):
+            return output
+        side = spec.get('side', 'cond')
+        changed = torch.stack([
+            steered(r, spec, sae) if side == 'both' or
+            (i < images) == (side == 'uncond') else r
+            for i, r in enumerate(rows)])
+        return (x + changed.reshape(update.shape).permute(0, 3, 1, 2),)
+
+    handle = module.register_forward_hook(hook, with_kwargs=True)
+    latents = pipe(CAPTIONS, generator=generators(), num_inference_steps=steps,
+                   output_type='latent').images
+    handle.remove()
+    return latents, torch.stack(kept)
+
+
+def steer(pipe):
+    folder = f'{OUT}/steer'
+    os.makedirs(folder)
+    sae = make_sae(f'{folder}/sae.safetensors')
+    expect = {}
+    latents, updates = run_hooked(pipe, None, sae, 5)
+    expect['uncond'], expect['cond'] = updates.chunk(2, dim=1)
+    for name, spec in STEERS.items():
+        with open(f'{folder}/{name}.json', 'w') as f:
+            json.dump(spec, f)
+            f.write('\n')
+        expect[name], _ = run_hooked(pipe, spec, sae, 5)
+        print(name, float((expect[name] - latents).abs().max()))
+    save_file({k: v.contiguous().clone() for k, v in expect.items()},
+              f'{folder}/expect.safetensors')
+
+
 def pipeline():
     folder = f'{OUT}/pipeline'
     os.makedirs(folder)
@@ -230,6 +330,7 @@ def pipeline():
     expect['one.latents'] = torch.cat([
         pipe(c, generator=generator, num_inference_steps=2, eta=1.0,
              output_type='latent').images for c in CAPTIONS])
+    steer(pipe)
     # What the checker sees is bytes.
     seen = pipe.feature_extractor(list(expect['pndm.rgb'].numpy()),
                                   return_tensors='pt').pixel_values
