@@ -21,7 +21,10 @@ bs_unet_failed(struct bs_unet *m, struct bs_err *e)
 /* ---- plan -----------------------------------------------------------------
  */
 
-/* Bytes of a batch of images; SIZE_MAX, which no memory has, on overflow. */
+/* More than any memory has, and some multiples of it are numbers. */
+#define TOO_LARGE (SIZE_MAX / 32)
+
+/* Bytes of a batch of images, at most TOO_LARGE. */
 static size_t
 image_bytes(const struct bs_unet *m, size_t level, size_t channels)
 {
@@ -29,9 +32,9 @@ image_bytes(const struct bs_unet *m, size_t level, size_t channels)
 
     return bs_mul(m->height[level], m->width[level], &n) &&
                    bs_mul(n, m->batch, &n) && bs_mul(n, channels, &n) &&
-                   bs_mul(n, sizeof(float), &n) && n <= SIZE_MAX / 32
+                   bs_mul(n, sizeof(float), &n) && n < TOO_LARGE
                ? n
-               : SIZE_MAX / 32;
+               : TOO_LARGE;
 }
 
 static void
@@ -175,9 +178,11 @@ plan(struct bs_unet *m, struct bs_err *e)
     plan_joints(m);
     for (i = 0; i < m->joints; i++) {
         struct bs_unet_joint *j = &m->joint[i];
+        size_t bytes = image_bytes(m, j->level, j->below + j->left);
 
-        if (bs_dev_alloc(m->dev, &j->mem,
-                         image_bytes(m, j->level, j->below + j->left)) < 0)
+        if (bytes == TOO_LARGE)
+            return bs_err_memory(e, "latents", bytes);
+        if (bs_dev_alloc(m->dev, &j->mem, bytes) < 0)
             return bs_unet_failed(m, e);
     }
     return plan_scratch(m, e);

@@ -1,16 +1,20 @@
 /*
- * networks.c - what unet.py and bench-gen.py drive: a network of the generators
+ * networks.c - what gen.py and bench-gen.py drive: a network of the generators
  * on inputs from a file.
  *
- *   networks unet FOLDER INPUT f32|bf16 THREADS
- *   networks vae FOLDER INPUT f32|bf16 THREADS
+ *   networks unet|vae|text|safety WEIGHTS INPUT f32|bf16 THREADS
  *
  * INPUT is a safetensors file with F32 "latents" [batch, height, width,
- * channels], and for a UNet "text" [batch, tokens, width] and "steps" [n].
- * Then requests are read from stdin, one a line, and answered with a line
- * "SECONDS BYTES" and that many bytes: "STEP" (a prediction), "STEP BLOCK" (the
- * update of a transformer), or for the VAE the number of an image.
+ * channels], for a UNet also "text" [batch, tokens, width] and "steps" [n]; for
+ * a text encoder with I32 "ids" [batch, tokens]; for a safety checker with U8
+ * "rgb" [batch, height, width, 3].  Then requests are read from stdin, one a
+ * line, and answered with a line "SECONDS BYTES" and that many bytes: "STEP" (a
+ * prediction), "STEP BLOCK" (the update of a transformer), the number of an
+ * image (for the VAE its pixels, for the checker its cosines), or any (the
+ * context of all texts).
  */
+#include "cmd/models/clip_text.h"
+#include "cmd/models/safety.h"
 #include "cmd/models/unet.h"
 #include "cmd/models/vae.h"
 
@@ -21,6 +25,11 @@ struct net {
     struct bs_dev *dev;
     struct bs_unet *unet;
     struct bs_vae *vae;
+    struct bs_clip_text *text;
+    struct bs_safety *safety;
+    int32_t *ids;
+    size_t batch, tokens, height, width; /* of texts; of images */
+    uint8_t *rgb;
     struct bs_mem latents, out;
     size_t image;  /* floats of latents of an image of the VAE */
     float *result; /* of `bytes` */
@@ -109,6 +118,92 @@ open_vae(struct net *n, struct bs_safetensors *files,
     n->bytes = n->image / c.latent * side * side * c.out * sizeof(float);
 }
 
+static void *
+copy_of(const struct bs_tensor *t)
+{
+    return memcpy(need(bs_alloc(t->bytes)), t->data, t->bytes);
+}
+
+static void
+open_text(struct net *n, struct bs_safetensors *files,
+          const struct bs_safetensors *in, enum bs_math math)
+{
+    const struct bs_tensor *ids = input(in, "ids");
+    struct bs_clip_text_config c;
+    struct bs_err e = {0};
+
+    n->ids = copy_of(ids);
+    n->batch = (size_t)ids->shape[0];
+    n->tokens = (size_t)ids->shape[1];
+    must(bs_clip_text_configure(&c, files, &e), &e);
+    must(bs_clip_text_open(&n->text, &c, files, n->dev, math, n->batch, &e),
+         &e);
+    n->bytes = n->batch * n->tokens * c.shape.hidden * sizeof(float);
+}
+
+static void
+open_safety(struct net *n, struct bs_safetensors *files,
+            const struct bs_safetensors *in, enum bs_math math)
+{
+    const struct bs_tensor *rgb = input(in, "rgb");
+    struct bs_err e = {0};
+
+    n->rgb = copy_of(rgb);
+    n->height = (size_t)rgb->shape[1];
+    n->width = (size_t)rgb->shape[2];
+    must(bs_safety_open(&n->safety, files, NULL, n->dev, math, &e), &e);
+    n->bytes = bs_safety_concepts(n->safety) * sizeof(double);
+}
+
+static void
+open_network(struct net *n, const char *kind, struct bs_safetensors *files,
+             const struct bs_safetensors *in, enum bs_math math)
+{
+    bool latents = strcmp(kind, "unet") == 0 || strcmp(kind, "vae") == 0;
+
+    if (latents)
+        to_device(n, &n->latents, input(in, "latents"));
+    if (strcmp(kind, "unet") == 0)
+        open_unet(n, files, in, math);
+    else if (latents)
+        open_vae(n, files, in, math);
+    else if (strcmp(kind, "text") == 0)
+        open_text(n, files, in, math);
+    else
+        open_safety(n, files, in, math);
+}
+
+/* n->result of a request without a block. */
+static void
+compute(struct net *n, size_t number)
+{
+    struct bs_err e = {0};
+    bool flagged;
+
+    if (n->safety != NULL) {
+        must(bs_safety_check(n->safety,
+                             n->rgb + number * n->height * n->width * 3,
+                             n->height, n->width, &flagged,
+                             (double *)(void *)n->result, &e),
+             &e);
+        return;
+    }
+    if (n->vae != NULL) {
+        struct bs_mem x =
+            bs_mem_from(&n->latents, number * n->image * sizeof(float));
+
+        must(bs_vae_decode(n->vae, &x, n->result, &e), &e);
+        return;
+    }
+    if (n->text != NULL)
+        must(bs_clip_text_forward(n->text, n->ids, n->batch, n->tokens, &n->out,
+                                  &e),
+             &e);
+    else
+        must(bs_unet_forward(n->unet, number, &n->latents, &n->out, &e), &e);
+    must(bs_dev_get(n->dev, n->result, &n->out, 0, n->bytes), &e);
+}
+
 static int
 keep_update(void *user, const struct bs_unet_block *block, size_t step,
             size_t batch, struct bs_mem *update, struct bs_err *e)
@@ -147,15 +242,7 @@ answer(struct net *n, const char *request)
     if (block[0] != '\0')
         must(bs_unet_watch(n->unet, block, keep_update, n, &e), &e);
     start = now();
-    if (n->unet != NULL) {
-        must(bs_unet_forward(n->unet, number, &n->latents, &n->out, &e), &e);
-        must(bs_dev_get(n->dev, n->result, &n->out, 0, n->bytes), &e);
-    } else {
-        struct bs_mem x =
-            bs_mem_from(&n->latents, number * n->image * sizeof(float));
-
-        must(bs_vae_decode(n->vae, &x, n->result, &e), &e);
-    }
+    compute(n, number);
     start = now() - start;
     if (block[0] != '\0') {
         must(bs_unet_watch(n->unet, block, NULL, NULL, &e), &e);
@@ -184,14 +271,9 @@ main(int argc, char *argv[])
          &e);
     must(bs_safetensors_open(&files, argv[2], &e), &e);
     must(bs_safetensors_open(&in, argv[3], &e), &e);
-    to_device(&n, &n.latents, input(in, "latents"));
-    if (strcmp(argv[1], "unet") == 0)
-        open_unet(&n, files, in, math);
-    else
-        open_vae(&n, files, in, math);
+    open_network(&n, argv[1], files, in, math);
     must(bs_dev_alloc(n.dev, &n.out, n.bytes), bs_dev_error(n.dev));
     n.result = need(bs_alloc(n.bytes));
-    bs_safetensors_close(files);
     bs_safetensors_close(in);
     while (fgets(line, sizeof line, stdin) != NULL)
         answer(&n, line);
@@ -202,8 +284,13 @@ main(int argc, char *argv[])
     bs_dev_free(n.dev, &n.out);
     bs_unet_close(n.unet);
     bs_vae_close(n.vae);
+    bs_clip_text_close(n.text);
+    bs_safety_close(n.safety);
+    bs_safetensors_close(files);
     bs_free(n.result);
     bs_free(n.update);
+    bs_free(n.ids);
+    bs_free(n.rgb);
     bs_dev_close(n.dev);
     return 0;
 }

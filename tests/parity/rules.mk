@@ -9,7 +9,8 @@ PIXELS        := $(BUILD)/tests/parity/pixels
 TRAIN_STEPS   := $(BUILD)/tests/parity/train-steps
 TOKENS        := $(BUILD)/tests/parity/tokens
 SCHEDULES     := $(BUILD)/tests/parity/schedules
-DRIVERS       := $(PIXELS) $(TRAIN_STEPS) $(TOKENS) $(SCHEDULES)
+NETWORKS      := $(BUILD)/tests/parity/networks
+DRIVERS       := $(PIXELS) $(TRAIN_STEPS) $(TOKENS) $(SCHEDULES) $(NETWORKS)
 
 $(DRIVERS): %: %.o $(LIB)
 	$(call say,LINK,$@)
@@ -22,7 +23,7 @@ build/parity/bin/python:
 	$(Q)build/parity/bin/pip install -q $(PARITY_PIP) || { rm -rf build/parity; exit 1; }
 
 ## parity: everything against the libraries that define it
-parity: parity-images parity-dinov2 parity-sae parity-sae-train parity-sae-eval parity-energy parity-cooc parity-tokenizer parity-scheduler
+parity: parity-images parity-dinov2 parity-sae parity-sae-train parity-sae-eval parity-energy parity-cooc parity-tokenizer parity-scheduler parity-gen
 
 ## parity-images: decode, resize, crop and damaged files against Pillow
 parity-images: $(PIXELS) $(PARITY_PYTHON)
@@ -69,5 +70,10 @@ parity-cooc: $(BUILD)/bs-cooc $(PARITY_PYTHON)
 parity-scheduler: $(SCHEDULES) $(PARITY_PYTHON)
 	$(Q)$(PARITY_PYTHON) tests/parity/scheduler.py $(SCHEDULES)
 
+## parity-gen: networks of generators at full size against diffusers (GEN_MODELS=text1,text2,safety,vae,sd15,sd21)
+GEN_MODELS ?= text1,text2,safety,vae,sd15,sd21
+parity-gen: $(NETWORKS) $(PARITY_PYTHON)
+	$(Q)$(PARITY_PYTHON) tests/parity/gen.py --models $(GEN_MODELS) $(NETWORKS)
+
 .PHONY: parity parity-cooc parity-energy parity-images parity-dinov2 parity-sae \
-   parity-sae-train parity-sae-eval parity-tokenizer parity-scheduler
+   parity-sae-train parity-sae-eval parity-tokenizer parity-scheduler parity-gen

@@ -1,11 +1,12 @@
-"""Hold the UNet and the decoder of images against diffusers at their full size.
+"""Hold the networks of bs-gen against diffusers and transformers at full size.
 
-usage: unet.py [--models sd15,sd21,vae] [--size 64x64] [--threads N] NETWORKS
+usage: gen.py [--models sd15,sd21,vae,text1,text2,safety] [--size 64x64]
+              [--math f32,bf16] [--threads N] NETWORKS
 
 Random weights; two images with texts of their own at two timesteps.  Every line
-must hold: predictions, the residual updates of all transformers, and decoded
-images within 1e-4 of the largest value in f32; with --math bf16 a cosine of at
-least 0.999.
+must hold: predictions, the residual updates of all transformers, decoded images,
+contexts of texts and cosines of concepts within 1e-4 of the largest value in
+f32; with --math bf16 a cosine of at least 0.999.
 """
 import argparse
 import os
@@ -76,10 +77,46 @@ def check_vae(args, work):
         program.close()
 
 
+def check_text(args, name, work):
+    model = make(name)
+    model.save_pretrained(work)
+    ids = torch.randint(0, 49406, (3, 77),
+                        generator=torch.Generator().manual_seed(8))
+    want = model(ids).last_hidden_state
+    del model
+    for math in args.math:
+        program = Program(args.networks, 'text', work,
+                          {'ids': ids.to(torch.int32)}, math, args.threads)
+        compare(f'{name} {math}', program.ask(0)[1], want, math)
+        program.close()
+
+
+def check_safety(args, work):
+    model = make('safety')
+    model.save_pretrained(work)
+    rgb = torch.randint(0, 256, (2, 224, 224, 3), dtype=torch.uint8,
+                        generator=torch.Generator().manual_seed(9))
+    mean = torch.tensor([.48145466, .4578275, .40821073])
+    std = torch.tensor([.26862954, .26130258, .27577711])
+    pixels = ((rgb / 255 - mean) / std).permute(0, 3, 1, 2)
+    unit = torch.nn.functional.normalize
+    vector = unit(model.visual_projection(model.vision_model(pixels)[1]))
+    want = torch.cat([vector @ unit(model.special_care_embeds).T,
+                      vector @ unit(model.concept_embeds).T], 1)
+    del model
+    for math in args.math:
+        program = Program(args.networks, 'safety', work, {'rgb': rgb}, math,
+                          args.threads)
+        for i in range(2):
+            compare(f'safety {math}, image {i}',
+                    program.ask(i, np.float64)[1], want[i], math)
+        program.close()
+
+
 def main():
     p = argparse.ArgumentParser()
     p.add_argument('--models', type=lambda s: s.split(','),
-                   default=['sd15', 'sd21', 'vae'])
+                   default=['text1', 'text2', 'safety', 'vae', 'sd15', 'sd21'])
     p.add_argument('--size', type=lambda s: tuple(map(int, s.split('x'))),
                    default=(64, 64), help='of the latents, HEIGHTxWIDTH')
     p.add_argument('--math', type=lambda s: s.split(','), default=['f32'])
@@ -92,6 +129,10 @@ def main():
         with tempfile.TemporaryDirectory() as work:
             if name == 'vae':
                 check_vae(args, work)
+            elif name.startswith('text'):
+                check_text(args, name, work)
+            elif name == 'safety':
+                check_safety(args, work)
             else:
                 check_unet(args, name, work)
     sys.exit(f'{len(FAILED)} lines failed' if FAILED else 0)
