@@ -5,6 +5,7 @@
  * image for each, under the same key.  Each segment of the input becomes one of
  * the output.  Memory: the model and one batch of images.
  */
+#include "cmd/gen-count.h"
 #include "cmd/gen-taps.h"
 
 enum { WARNINGS_MAX = 20 };
@@ -119,16 +120,6 @@ wanted(void *arg, const char *key)
     return bs_std_mine(&c->o.std, key);
 }
 
-/* Images there will be, where a limit says it. */
-static uint64_t
-images_planned(const struct command *c)
-{
-    size_t each = c->o.gen.per_caption > 0 ? c->o.gen.per_caption : 1;
-    uint64_t limit = c->o.std.limit;
-
-    return limit < UINT64_MAX / each ? limit * each : 0;
-}
-
 static int
 finish(struct command *c)
 {
@@ -183,8 +174,9 @@ main(int argc, char *argv[])
     c.relay.provenance = c.o.std.provenance;
     c.relay.limit = c.o.std.limit;
     c.relay.columns = &c.o.columns;
-    bs_progress_start(&c.progress, "images", images_planned(&c),
-                      c.o.std.progress);
+    bs_progress_start(&c.progress, "images", 0, c.o.std.progress);
+    if (c.progress.on)
+        c.progress.total = bs_gen_count(&c.o, argc - i, argv + i);
     bs_std_relay(&c.relay, &c.out, &c.o.std, argc - i, argv + i);
     status = finish(&c);
     bs_gen_close(c.run);

@@ -63,6 +63,13 @@ columns(void)
     return ioctl(STDERR_FILENO, TIOCGWINSZ, &w) == 0 ? w.ws_col : 0;
 }
 
+/* Decimals of a rate that say something. */
+static int
+decimals(double rate)
+{
+    return rate < 1 ? 3 : rate < 100 ? 1 : 0;
+}
+
 /* "NAME: 120 of 1000 images, 11.3/s, 78 s left, note" */
 static void
 print_line(struct bs_progress *p, double at, bool redraw)
@@ -78,7 +85,7 @@ print_line(struct bs_progress *p, double at, bool redraw)
         n += (size_t)snprintf(line + n, sizeof line - n, " of %ju",
                               (uintmax_t)p->total);
     n += (size_t)snprintf(line + n, sizeof line - n, " %s, %.*f/s", p->unit,
-                          rate < 100 ? 1 : 0, rate);
+                          decimals(rate), rate);
     if (p->total > p->done && rate > 0)
         n += (size_t)snprintf(line + n, sizeof line - n, ", %.0f s left",
                               (double)(p->total - p->done) / rate);
@@ -115,12 +122,12 @@ void
 bs_progress_end(struct bs_progress *p)
 {
     double seconds = bs_clock() - p->start;
+    double rate = seconds > 0 ? (double)(p->done - p->before) / seconds : 0;
 
     if (p->shown && p->terminal) {
         fputs("\r\x1b[K", stderr);
         fflush(stderr);
     }
-    bs_info("%ju %s in %.1f s, %.1f/s", (uintmax_t)(p->done - p->before),
-            p->unit, seconds,
-            seconds > 0 ? (double)(p->done - p->before) / seconds : 0.0);
+    bs_info("%ju %s in %.1f s, %.*f/s", (uintmax_t)(p->done - p->before),
+            p->unit, seconds, decimals(rate), rate);
 }

@@ -232,6 +232,12 @@ ok 'a time limit' '
 	exits 75 bs-cat --verify late.bs 2>err
 	bs-cat --verify --allow-partial late.bs
 '
+ok 'progress: how many there will be, and the step' '
+	n=$(wc -l <keys | tr -d " ")
+	exits 75 bs-gen -m sd --steps=900 --progress --per-caption=5000 --time-limit=3s <real.bs 2>err >p.bs
+	grep -qE "bs-gen: [0-9]+ of $((5000 * n)) images, [0-9.]+/s, .*step [0-9]+ of 901" err
+	gen <real.bs | cmp - all.bs
+'
 ok 'misuse is said in one line, with the usage' '
 	exits 64 bs-gen in.csv 2>err >/dev/null && grep -q "no model" err
 	exits 64 gen --size=33 in.csv 2>err >/dev/null && grep -q "WIDTHxHEIGHT" err
