@@ -100,6 +100,15 @@ ok 'training is not there yet: auto is the CPU, cuda says so' '
 	says "device .cuda.: training does not run there yet" err
 	test ! -e none.safetensors
 '
+ok 'images are not made there yet: auto is the CPU, cuda says so' '
+	gen () { bs-gen -m "$BS_SRC/tests/golden/gen/pipeline" --steps=2 --safety=keep "$@"; }
+	echo fox | gen --device=cpu -q -o cpu.images.bs
+	echo fox | gpu gen -v 2>err | cmp - cpu.images.bs
+	grep -q "cpu (" err
+	echo fox | exits 69 gpu gen --device=cuda -o none.bs 2>err
+	says "device .cuda.: making images does not run there yet" err
+	test ! -e none.bs
+'
 ok 'decoded features: bit for bit those of the CPU' '
 	decode --device=cpu codes.bs >cpu.bs
 	gpu decode --device=cuda codes.bs | cmp - cpu.bs
