@@ -179,6 +179,25 @@ else
 		exits 64 bs-rank --memory=1M -m sd15 $sheets --side=512 --sheets=big energy.bs 2>err
 		says "more than .--memory." err
 	'
+	ok 'a sheet shows what bs-embed saw of an image, by the head of the codes' '
+		model=$BS_SRC/tests/golden/dinov2/registers
+		small="--recipe=topk --concepts=8 -k 2 --batch=500 --steps=3"
+		for resize in 224 256
+		do
+			bs-embed -m "$model" --resize=$resize -o f.bs photos.bs
+			test -e m || bs-sae train $small -o m f.bs
+			bs-sae encode -m m -o $resize.bs f.bs
+			bs-sae encode --no-provenance -m m -o $resize-untold.bs f.bs
+		done
+		bs-energy 224.bs 256.bs -o energy224.bs
+		for codes in 224 256 224-untold 256-untold
+		do
+			bs-rank -n 1 --top=3 --sheets=sheet-$codes --real-images=photos.bs --gen-images=photos.bs \
+				--real-codes=$codes.bs --gen-codes=$codes.bs energy224.bs >list
+		done
+		diff -r sheet-256 sheet-256-untold
+		! diff -rq sheet-224 sheet-224-untold
+	'
 	ok 'sheets where there is no room, or no folder: 74' '
 		touch file
 		exits 74 bs-rank -n 1 $sheets --sheets=file energy.bs 2>err >out

@@ -18,6 +18,7 @@
 #define BS_MODELS_RANK_TOP_H
 
 #include "cmd/models/codes.h"
+#include "cmd/models/preprocess.h"
 #include "cmd/models/rank_scan.h"
 #include "common/bs.h"
 #include "common/err.h"
@@ -53,6 +54,8 @@ struct bs_tops {
     struct bs_top *top[BS_SIDES]; /* [lists][places] */
     uint32_t *count[BS_SIDES];    /* [lists] */
     struct bs_codes_head head;    /* what the codes are of, once known */
+    struct bs_preprocess sight[BS_SIDES]; /* what bs-embed saw of an image, by
+                                             the codes' parents; 0: unknown */
     struct bs_doc parents;        /* bs.parents: the segments of codes */
     struct bs_buf heat;           /* struct bs_heat */
     struct bs_buf values;         /* float: of the heats */

@@ -339,8 +339,10 @@ prepare(struct sheets *s, const struct bs_rank_input *in, struct bs_err *e)
     s->heat = bs_alloc(bytes);
     if (s->heated == NULL || s->heat == NULL)
         return bs_err_memory(e, "pictures", bytes);
-    for (side = 0; side < BS_SIDES; side++)
+    for (side = 0; side < BS_SIDES; side++) {
         s->thumbs[side].side = o->side;
+        s->thumbs[side].sight = s->tops->sight[side];
+    }
     r = ask_all(s, e);
     for (side = 0; side < BS_SIDES && r == 0; side++)
         r = bs_thumbs_load(&s->thumbs[side], o->images[side], in, e);

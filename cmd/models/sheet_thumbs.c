@@ -35,7 +35,10 @@ make_room(struct bs_thumbs *t, size_t most, struct bs_err *e)
 static int
 take_record(struct bs_thumbs *t, const struct bs_doc *rec, struct bs_err *e)
 {
-    const struct bs_preprocess centre = {t->side * 8 / 7, t->side};
+    const struct bs_preprocess usual = {8, 7};
+    const struct bs_preprocess *sight = t->sight.size > 0 ? &t->sight : &usual;
+    const struct bs_preprocess centre = {t->side * sight->resize / sight->size,
+                                         t->side};
     enum bs_image_status status = BS_IMAGE_NOT_IMAGE;
     struct bs_tensor image;
     struct bs_err bad = {0};

@@ -1,13 +1,13 @@
 /*
  * sheet_thumbs.h - small square pictures of the images that are asked for by
- * key: the centre that a model sees by default (preprocess.h, the shorter side
- * resized to 8/7 of the square's).
+ * key: what a model saw of them (preprocess.h).
  *
  * Memory: 3 side^2 bytes for each picture.
  */
 #ifndef BS_MODELS_SHEET_THUMBS_H
 #define BS_MODELS_SHEET_THUMBS_H
 
+#include "cmd/models/preprocess.h"
 #include "cmd/models/rank_scan.h"
 #include "common/bs.h"
 #include "common/err.h"
@@ -19,9 +19,11 @@ enum bs_thumb_state {
     BS_THUMB_OK
 };
 
-/* Set `side`, ask, load, get. */
+/* Set `side` and `sight`, ask, load, get. */
 struct bs_thumbs {
     size_t side;
+    struct bs_preprocess sight; /* in any unit; 0: as bs-embed by default, the
+                                   shorter side 8/7 of the square's */
     uint64_t bad, absent; /* set by the load */
 
     struct bs_keyset keys; /* from here on private */
