@@ -41,7 +41,8 @@ check_images(const struct bs_cmd *cmd, const struct bs_rank_command *c,
 {
     const struct bs_sheet_options *sheet = &c->run.sheet;
     const char *const *codes = c->run.codes, *const *images = sheet->images;
-    bool wanted = c->partial || x->top > 0 || sheet->folder != NULL;
+    bool pairs = x->pairs != PAIRS_NONE;
+    bool wanted = c->partial || x->top > 0 || (sheet->folder && !pairs);
 
     if ((codes[0] != NULL) != (codes[1] != NULL) ||
         (images[0] != NULL) != (images[1] != NULL))
@@ -49,8 +50,9 @@ check_images(const struct bs_cmd *cmd, const struct bs_rank_command *c,
     if ((sheet->folder != NULL) != (images[0] != NULL))
         bs_opt_misuse(cmd, "'--sheets', '--real-images' and '--gen-images' "
                            "go together");
-    if (wanted && (x->correlate || x->pairs != PAIRS_NONE))
-        bs_opt_misuse(cmd, "images belong to lists of concepts");
+    if ((wanted || sheet->heat) && (x->correlate || pairs))
+        bs_opt_misuse(cmd, "'--top', '--partial' and '--heat' belong to lists "
+                           "of concepts");
     if (x->merge && (codes[0] != NULL || c->partial))
         bs_opt_misuse(cmd, "'--merge' takes parts instead of codes");
     if (wanted && codes[0] == NULL && !x->merge)

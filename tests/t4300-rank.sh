@@ -179,6 +179,21 @@ else
 		exits 64 bs-rank --memory=1M -m sd15 $sheets --side=512 --sheets=big energy.bs 2>err
 		says "more than .--memory." err
 	'
+	ok 'a sheet of pairs: generated images below the real ones' '
+		images="--real-images=photos.bs --gen-images=photos.bs"
+		bs-rank --pairs=identical -n 3 -m sd15 --sheets=pairs $images energy.bs >list
+		bs-rank --pairs=identical -n 3 -m sd15 energy.bs | cmp - list
+		bs-fetch "$BS_SRC/tests/sample/town" | bs-rank --pairs=divergent -n 12 -m sd15 --side=32 \
+			--sheets=pairs --real-images=- --gen-images=photos.bs energy.bs >list 2>err
+		says "0 cannot be read, [1-9][0-9]* are not there" err
+		test "$(ls pairs | tr "\n" " ")" = "divergent.png identical.png "
+		bs-fetch pairs | bs-cat -j | grep -c "\"width\":\"1332\"" | grep -qx 1
+		exits 64 bs-rank --pairs=identical --sheets=pairs $images energy.bs 2>err
+		says "say which with .--model." err
+		exits 64 bs-rank --pairs=identical -m sd15 --sheets=pairs --heat $images energy.bs 2>err
+		exits 64 bs-rank --pairs=identical -m sd15 --top=3 $codes energy.bs 2>err
+		exits 64 bs-rank --pairs=identical -m sd15 --sheets=pairs energy.bs 2>err
+	'
 	ok 'a sheet shows what bs-embed saw of an image, by the head of the codes' '
 		model=$BS_SRC/tests/golden/dinov2/registers
 		small="--recipe=topk --concepts=8 -k 2 --batch=500 --steps=3"

@@ -5,6 +5,7 @@
 
 #include <stdlib.h>
 
+#include "cmd/models/sheet_pairs.h"
 #include "common/num.h"
 
 /* ---- what is listed ------------------------------------------------------
@@ -130,7 +131,7 @@ find_images(struct bs_tops *t, const struct bs_rank_run *run,
     return r;
 }
 
-/* Codes are of one model, and so is what is looked up in them. */
+/* Codes and images are of one model, and so is what is looked up in them. */
 static int
 need_one_model(const struct bs_rank_energy *en, const bool *models,
                struct bs_err *e)
@@ -141,8 +142,8 @@ need_one_model(const struct bs_rank_energy *en, const bool *models,
         n += models[m];
     return n == 1 ? 0
                   : bs_err_set(e, BS_EX_USAGE,
-                               "codes are of one model, and the energies of "
-                               "%zu: say which with '--model'",
+                               "codes and images are of one model, and the "
+                               "energies of %zu: say which with '--model'",
                                n);
 }
 
@@ -176,14 +177,28 @@ report_concepts(struct bs_rank_run *run, const struct bs_rank_energy *en,
 }
 
 static int
+report_pairs(struct bs_rank_run *run, const struct bs_rank_energy *en,
+             bool identical, struct bs_err *e)
+{
+    bool sheet = run->sheet.folder != NULL;
+    int r = sheet ? need_one_model(en, run->options.models, e) : 0;
+
+    if (r == 0 && sheet)
+        r = bs_sheet_pairs_write(&run->sheet, en, &run->options, identical,
+                                 &run->input, &run->counts, e);
+    return r < 0 ? r
+                 : bs_rank_print_pairs(&run->output, en, &run->options,
+                                       identical, e);
+}
+
+static int
 report(struct bs_rank_run *run, const struct bs_rank_energy *en,
        struct bs_err *e)
 {
     switch (run->what) {
     case BS_RANK_DIVERGENT:
     case BS_RANK_IDENTICAL:
-        return bs_rank_print_pairs(&run->output, en, &run->options,
-                                   run->what == BS_RANK_IDENTICAL, e);
+        return report_pairs(run, en, run->what == BS_RANK_IDENTICAL, e);
     case BS_RANK_CORRELATE:
         if (en->models < 2)
             return bs_err_set(e, BS_EX_DATA,

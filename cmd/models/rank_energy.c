@@ -7,6 +7,7 @@
 
 #include "cmd/models/codes.h"
 #include "cmd/models/energy.h"
+#include "cmd/models/sight.h"
 #include "common/num.h"
 #include "formats/json.h"
 
@@ -140,6 +141,7 @@ read_head(struct reading *rd, const struct bs_doc *head, struct bs_err *e)
     if (rd->head)
         return bs_err_set(e, BS_EX_DATA, "holds more than one energy stream");
     rd->head = true;
+    bs_sight_find(&rd->en->sight, head);
     r = read_concepts(en, head, e);
     if (r == 0)
         r = read_form(en, head, e);

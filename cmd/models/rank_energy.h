@@ -7,6 +7,7 @@
 #ifndef BS_MODELS_RANK_ENERGY_H
 #define BS_MODELS_RANK_ENERGY_H
 
+#include "cmd/models/preprocess.h"
 #include "cmd/models/rank_scan.h"
 #include "common/bs.h"
 #include "common/err.h"
@@ -70,6 +71,8 @@ struct bs_rank_energy {
     double level;                    /* of the intervals */
     char dictionary[BS_RANK_SHA256]; /* hex sha256 of the dictionary, "" where
                                         not said */
+    struct bs_preprocess sight; /* what bs-embed saw of an image, 0 where the
+                                   parents do not say */
     size_t models;
     struct bs_rank_model *model;
     struct bs_rank_pairs pairs;

@@ -3,6 +3,8 @@
  */
 #include "cmd/models/rank_print.h"
 
+#include "cmd/models/rank_pairs.h"
+
 #include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
@@ -249,37 +251,6 @@ bs_rank_print_tops(const struct bs_rank_output *out,
 /* ---- pairs ---------------------------------------------------------------
  */
 
-/* What is sorted: a pair, its distance, its key. */
-struct distant {
-    double l2;
-    const char *key;
-    size_t pair;
-};
-
-static int
-by_key(const struct distant *x, const struct distant *y)
-{
-    int c = strcmp(x->key, y->key);
-
-    return c != 0 ? c : x->pair < y->pair ? -1 : x->pair > y->pair;
-}
-
-static int
-far_first(const void *a, const void *b)
-{
-    const struct distant *x = a, *y = b;
-
-    return x->l2 != y->l2 ? (x->l2 > y->l2 ? -1 : 1) : by_key(x, y);
-}
-
-static int
-near_first(const void *a, const void *b)
-{
-    const struct distant *x = a, *y = b;
-
-    return x->l2 != y->l2 ? (x->l2 < y->l2 ? -1 : 1) : by_key(x, y);
-}
-
 enum { D_MODEL, D_RANK, D_KEY, D_L2, D_MEAN, D_TOP, D_CAPTION };
 
 /* "17326:-0.43 12:0.2": the concepts that differ most; a place without a
@@ -305,7 +276,7 @@ name_top(struct bs_buf *b, const struct bs_rank_energy *en, size_t pair,
 }
 
 static struct bs_cell
-pair_cell(const struct bs_rank_energy *en, const struct distant *d,
+pair_cell(const struct bs_rank_energy *en, const struct bs_distant *d,
           size_t model, size_t rank, const char *top, int column)
 {
     const double *mean = (const double *)(const void *)en->pairs.mean.data;
@@ -328,25 +299,9 @@ pair_cell(const struct bs_rank_energy *en, const struct distant *d,
     }
 }
 
-/* The pairs that the model has, in order; returns how many. */
-static size_t
-sort_pairs(struct distant *d, const struct bs_rank_energy *en, size_t model,
-           bool identical)
-{
-    const double *l2 = (const double *)(const void *)en->pairs.l2.data;
-    size_t n = 0, i;
-
-    for (i = 0; i < en->pairs.count; i++)
-        if (!isnan(l2[i * en->models + model]))
-            d[n++] = (struct distant){l2[i * en->models + model],
-                                      bs_rank_pair_key(en, i), i};
-    qsort(d, n, sizeof *d, identical ? near_first : far_first);
-    return n;
-}
-
 static int
-print_model_pairs(struct printing *p, struct distant *d, size_t n, size_t model,
-                  struct bs_buf *top, struct bs_err *e)
+print_model_pairs(struct printing *p, const struct bs_distant *d, size_t n,
+                  size_t model, struct bs_buf *top, struct bs_err *e)
 {
     size_t i, c;
     int r = 0;
@@ -376,19 +331,21 @@ bs_rank_print_pairs(const struct bs_rank_output *out,
         {"caption", true, false}, {0}};
     struct printing p = {0};
     struct bs_buf top = {0};
-    struct distant *d = bs_alloc_array(en->pairs.count, sizeof *d);
     size_t m;
-    int r = d != NULL ? begin(&p, out, en, known, NULL, e)
-                      : bs_err_memory(e, "pairs", en->pairs.count);
+    int r = begin(&p, out, en, known, NULL, e);
 
     for (m = 0; m < en->models && r == 0; m++) {
-        size_t n = o->models[m] ? sort_pairs(d, en, m, identical) : 0;
+        struct bs_distant *d;
+        size_t n;
 
-        r = print_model_pairs(&p, d, n < o->limit ? n : (size_t)o->limit, m,
-                              &top, e);
+        if (!o->models[m])
+            continue;
+        r = bs_rank_distances(&d, &n, en, m, o, identical, e);
+        if (r == 0)
+            r = print_model_pairs(&p, d, n, m, &top, e);
+        bs_free(d);
     }
     bs_buf_release(&top);
-    bs_free(d);
     return end(&p, r, e);
 }
 

@@ -10,12 +10,8 @@
 #include <string.h>
 
 #include "cmd/models/rank_top.h"
-#include "formats/json.h"
+#include "cmd/models/sight.h"
 #include "formats/stream.h"
-
-/* What is taken from a head: pixels, and times that an image is larger than
- * what is seen of it. */
-enum { SIGHT_MAX = 1 << 20, SIGHT_WIDEST = 8 };
 
 /* ---- one record ----------------------------------------------------------
  */
@@ -105,43 +101,6 @@ offer_all(struct scanning *s, const struct bs_doc *rec, struct bs_err *e)
     return r;
 }
 
-/* How bs-embed looked at the images, from the parents of a head: the first entry
- * whose parameters say it, a parent before its own parents.  A text that cannot
- * be understood says nothing. */
-static bool
-find_sight(struct bs_preprocess *to, const struct bs_json *parents)
-{
-    const struct bs_json *at, *params;
-    uint64_t resize, size;
-
-    for (at = parents != NULL ? parents->child : NULL; at != NULL;
-         at = at->next) {
-        params = bs_json_get(at, "params");
-        if (bs_json_get_u64(params, "resize", SIGHT_MAX, &resize) &&
-            bs_json_get_u64(params, "size", SIGHT_MAX, &size) && size > 0 &&
-            resize >= size && resize <= SIGHT_WIDEST * size) {
-            *to = (struct bs_preprocess){(size_t)resize, (size_t)size};
-            return true;
-        }
-        if (find_sight(to, bs_json_get(at, "parents")))
-            return true;
-    }
-    return false;
-}
-
-static void
-keep_sight(struct bs_preprocess *to, const struct bs_doc *head)
-{
-    const char *text = bs_doc_meta(head, "bs.parents");
-    struct bs_json_doc *json = NULL;
-    struct bs_err e = {0};
-
-    if (text == NULL || bs_json_parse(&json, text, strlen(text), 0, &e) < 0)
-        return;
-    (void)find_sight(to, bs_json_root(json));
-    bs_json_free(json);
-}
-
 /* Remember the head of a segment, for the parents of what is made of it. */
 static int
 keep_head(struct bs_tops *t, enum bs_side side, const struct bs_doc *head,
@@ -150,7 +109,7 @@ keep_head(struct bs_tops *t, enum bs_side side, const struct bs_doc *head,
     size_t i;
     int r = read_head(t, head, e);
 
-    keep_sight(&t->sight[side], head);
+    bs_sight_find(&t->sight[side], head);
     bs_doc_release(&t->segment);
     for (i = 0; i < head->metas && r == 0; i++)
         r = bs_doc_set(&t->segment, head->meta[i].name, head->meta[i].value, e);

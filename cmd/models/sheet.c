@@ -10,22 +10,9 @@
 
 #include "cmd/models/sheet_canvas.h"
 #include "cmd/models/sheet_thumbs.h"
-#include "common/io.h"
 #include "kernels/resize.h"
 
-enum {
-    MARGIN = 8,
-    GAP = 4,
-    TITLE = 40, /* pixels of the lines on top */
-    LABEL = 12, /* of the line over a row */
-    BELOW = 14, /* of the line under a picture */
-    ROWS = 4,
-    WIDTH_LEAST = 640,
-    PAPER = 0xffffff,
-    INK = 0x202020,
-    GREY = 0x707070,
-    EMPTY = 0xd8d8d8
-};
+enum { ROWS = 4 };
 
 /* All that the sheets have in common. */
 struct sheets {
@@ -68,6 +55,23 @@ bs_sheet_check(const struct bs_sheet_options *s, struct bs_err *e)
 
     bs_buf_release(&png);
     return r < 0 ? bs_err_prefix(e, "cannot write '%s'", s->folder) : 0;
+}
+
+int
+bs_sheet_folder(const char *folder, struct bs_err *e)
+{
+    return mkdir(folder, 0777) == 0 || errno == EEXIST
+               ? 0
+               : bs_err_errno(e, BS_EX_IO, "cannot make '%s'", folder);
+}
+
+void
+bs_sheet_absent(struct bs_image *sheet, size_t x, size_t y, size_t side,
+                enum bs_thumb_state state)
+{
+    bs_canvas_box(sheet, x, y, side, side, SHEET_EMPTY);
+    bs_canvas_text(sheet, x + 2, y + side / 2 - 3, side - 4, 1, SHEET_GREY,
+                   state == BS_THUMB_BAD ? "not readable" : "no image");
 }
 
 /* ---- pictures ------------------------------------------------------------
@@ -160,16 +164,6 @@ lay_over(struct sheets *s, const uint8_t *rgb)
 /* ---- a sheet -------------------------------------------------------------
  */
 
-static void
-put_absent(struct sheets *s, struct bs_image *sheet, size_t x, size_t y,
-           const char *why)
-{
-    size_t side = s->options->side;
-
-    bs_canvas_box(sheet, x, y, side, side, EMPTY);
-    bs_canvas_text(sheet, x + 2, y + side / 2 - 3, side - 4, 1, GREY, why);
-}
-
 /* One image with its heat, or what is in its place. */
 static int
 put_picture(struct sheets *s, struct bs_image *sheet, size_t x, size_t y,
@@ -182,8 +176,7 @@ put_picture(struct sheets *s, struct bs_image *sheet, size_t x, size_t y,
         &s->thumbs[shown_side(row)], bs_tops_key(s->tops, top->image), &rgb);
 
     if (state != BS_THUMB_OK) {
-        put_absent(s, sheet, x, y,
-                   state == BS_THUMB_BAD ? "not readable" : "no image");
+        bs_sheet_absent(sheet, x, y, s->options->side, state);
         return 0;
     }
     if (n >= 0) {
@@ -211,7 +204,7 @@ put_score(struct sheets *s, struct bs_image *sheet, size_t x, size_t y, int row,
                  bs_tops_key(s->tops, top->image));
     else
         snprintf(text, sizeof text, "%.3g", score);
-    bs_canvas_text(sheet, x, y, s->options->side, 1, GREY, text);
+    bs_canvas_text(sheet, x, y, s->options->side, 1, SHEET_GREY, text);
 }
 
 static int
@@ -220,21 +213,24 @@ put_row(struct sheets *s, struct bs_image *sheet, size_t list, int row,
 {
     const struct bs_tops *t = s->tops;
     enum bs_side side = list_side(row);
-    size_t high = LABEL + s->options->side + BELOW + GAP, i;
-    size_t y = MARGIN + TITLE + (size_t)row * high + (row >= 2 ? MARGIN : 0);
+    size_t high = SHEET_LABEL + s->options->side + SHEET_BELOW + SHEET_GAP, i;
+    size_t y = SHEET_MARGIN + SHEET_TITLE + (size_t)row * high +
+               (row >= 2 ? SHEET_MARGIN : 0);
     int r = 0;
 
-    bs_canvas_text(sheet, MARGIN, y, sheet->width - 2 * MARGIN, 1, INK,
-                   row_labels[row]);
+    bs_canvas_text(sheet, SHEET_MARGIN, y, sheet->width - 2 * SHEET_MARGIN, 1,
+                   SHEET_INK, row_labels[row]);
     for (i = 0; i < t->count[side][list] && r == 0; i++) {
         const struct bs_top *top = &t->top[side][list * t->places + i];
-        size_t x = MARGIN + i * (s->options->side + GAP);
+        size_t x = SHEET_MARGIN + i * (s->options->side + SHEET_GAP);
 
-        r = put_picture(s, sheet, x, y + LABEL, row, top, most, e);
-        put_score(s, sheet, x, y + LABEL + s->options->side + 2, row, top);
+        r = put_picture(s, sheet, x, y + SHEET_LABEL, row, top, most, e);
+        put_score(s, sheet, x, y + SHEET_LABEL + s->options->side + 2, row,
+                  top);
     }
     if (i == 0)
-        bs_canvas_text(sheet, MARGIN, y + LABEL, 100, 1, GREY, "none");
+        bs_canvas_text(sheet, SHEET_MARGIN, y + SHEET_LABEL, 100, 1, SHEET_GREY,
+                       "none");
     return r;
 }
 
@@ -243,7 +239,7 @@ put_title(struct sheets *s, struct bs_image *sheet,
           const struct bs_rank_row *row)
 {
     const struct bs_rank_energy *en = s->en;
-    size_t m = row->model, width = sheet->width - 2 * MARGIN;
+    size_t m = row->model, width = sheet->width - 2 * SHEET_MARGIN;
     uint32_t k = row->concept;
     double q = bs_rank_f64(en, m, k, BS_RANK_Q);
     char text[300];
@@ -251,7 +247,8 @@ put_title(struct sheets *s, struct bs_image *sheet,
 
     snprintf(text, sizeof text, "concept %ju  %s", (uintmax_t)k,
              bs_rank_side(en, m, k, s->listed));
-    bs_canvas_text(sheet, MARGIN, MARGIN, width, 2, INK, text);
+    bs_canvas_text(sheet, SHEET_MARGIN, SHEET_MARGIN, width, 2, SHEET_INK,
+                   text);
     n = snprintf(text, sizeof text,
                  "%.60s  delta %.3g [%.3g, %.3g]  energy real %.3g, generated "
                  "%.3g",
@@ -262,7 +259,8 @@ put_title(struct sheets *s, struct bs_image *sheet,
                  bs_rank_f64(en, m, k, BS_RANK_GEN));
     if (!isnan(q))
         snprintf(text + n, sizeof text - (size_t)n, "  q %.2g", q);
-    bs_canvas_text(sheet, MARGIN, MARGIN + 20, width, 1, GREY, text);
+    bs_canvas_text(sheet, SHEET_MARGIN, SHEET_MARGIN + 20, width, 1, SHEET_GREY,
+                   text);
 }
 
 static int
@@ -283,36 +281,18 @@ draw(struct sheets *s, struct bs_image *sheet, const struct bs_rank_row *row,
  */
 
 static int
-save(const struct bs_image *sheet, const char *path, struct bs_err *e)
-{
-    struct bs_buf png = {0};
-    struct bs_out out;
-    int r = bs_image_encode_png(sheet, &png, e);
-
-    if (r == 0)
-        r = bs_out_open(&out, path, e);
-    if (r == 0) {
-        if (bs_write(out.fd, png.data, png.len) < 0)
-            r = bs_err_errno(e, BS_EX_IO, "cannot write '%s'", path);
-        if (r == 0)
-            r = bs_out_commit(&out, e);
-        if (r < 0)
-            bs_out_abandon(&out);
-    }
-    bs_buf_release(&png);
-    return r;
-}
-
-static int
 write_sheet(struct sheets *s, const struct bs_rank_row *row, struct bs_err *e)
 {
     size_t side = s->options->side;
-    size_t width = 2 * MARGIN + s->tops->places * (side + GAP) - GAP;
-    size_t height = 3 * MARGIN + TITLE + ROWS * (LABEL + side + BELOW + GAP);
+    size_t width =
+        2 * SHEET_MARGIN + s->tops->places * (side + SHEET_GAP) - SHEET_GAP;
+    size_t height = 3 * SHEET_MARGIN + SHEET_TITLE +
+                    ROWS * (SHEET_LABEL + side + SHEET_BELOW + SHEET_GAP);
     struct bs_image sheet = {0};
     struct bs_buf path = {0};
-    int r = bs_canvas_init(&sheet, width > WIDTH_LEAST ? width : WIDTH_LEAST,
-                           height, PAPER, e);
+    int r = bs_canvas_init(
+        &sheet, width > SHEET_WIDTH_LEAST ? width : SHEET_WIDTH_LEAST, height,
+        SHEET_PAPER, e);
 
     if (r == 0)
         r = draw(s, &sheet, row, e);
@@ -322,7 +302,7 @@ write_sheet(struct sheets *s, const struct bs_rank_row *row, struct bs_err *e)
     if (r == 0)
         r = bs_buf_add(&path, "", 1, e);
     if (r == 0)
-        r = save(&sheet, (const char *)path.data, e);
+        r = bs_canvas_save(&sheet, (const char *)path.data, e);
     bs_buf_release(&path);
     bs_image_release(&sheet);
     return r;
@@ -346,9 +326,7 @@ prepare(struct sheets *s, const struct bs_rank_input *in, struct bs_err *e)
     r = ask_all(s, e);
     for (side = 0; side < BS_SIDES && r == 0; side++)
         r = bs_thumbs_load(&s->thumbs[side], o->images[side], in, e);
-    if (r == 0 && mkdir(o->folder, 0777) != 0 && errno != EEXIST)
-        r = bs_err_errno(e, BS_EX_IO, "cannot make '%s'", o->folder);
-    return r;
+    return r == 0 ? bs_sheet_folder(o->folder, e) : r;
 }
 
 int

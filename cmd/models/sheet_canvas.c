@@ -3,6 +3,7 @@
  */
 #include "cmd/models/sheet_canvas.h"
 
+#include "common/io.h"
 #include "common/mem.h"
 #include "formats/utf8.h"
 
@@ -89,4 +90,25 @@ bs_canvas_text(struct bs_image *c, size_t x, size_t y, size_t width,
             ch = '~';
         letter(c, x + i * BS_LETTER_WIDTH * scale, y, scale, colour, ch);
     }
+}
+
+int
+bs_canvas_save(const struct bs_image *c, const char *path, struct bs_err *e)
+{
+    struct bs_buf png = {0};
+    struct bs_out out;
+    int r = bs_image_encode_png(c, &png, e);
+
+    if (r == 0)
+        r = bs_out_open(&out, path, e);
+    if (r == 0) {
+        if (bs_write(out.fd, png.data, png.len) < 0)
+            r = bs_err_errno(e, BS_EX_IO, "cannot write '%s'", path);
+        if (r == 0)
+            r = bs_out_commit(&out, e);
+        if (r < 0)
+            bs_out_abandon(&out);
+    }
+    bs_buf_release(&png);
+    return r;
 }

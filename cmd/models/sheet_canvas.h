@@ -26,5 +26,8 @@ void bs_canvas_put(struct bs_image *c, size_t x, size_t y, const uint8_t *rgb,
  * a text that is too long ends in '~'.  What is not ASCII comes out as '?'. */
 void bs_canvas_text(struct bs_image *c, size_t x, size_t y, size_t width,
                     size_t scale, uint32_t colour, const char *text);
+/* As a PNG, which appears when it is complete. */
+int bs_canvas_save(const struct bs_image *c, const char *path,
+                   struct bs_err *e) BS_CHECKED;
 
 #endif
