@@ -197,8 +197,8 @@ noise(const struct painter *p, double x, double y)
 static struct rgb
 sky(const struct painter *p, double x, double y)
 {
-    struct rgb blue =
-        mix((struct rgb){0.36, 0.60, 0.90}, (struct rgb){0.75, 0.88, 0.97}, y / 2);
+    struct rgb blue = mix((struct rgb){0.36, 0.60, 0.90},
+                          (struct rgb){0.75, 0.88, 0.97}, y / 2);
     double cloud = 0.6 * noise(p, x * 4, y * 7) + 0.4 * noise(p, x * 9, y * 15);
 
     return mix(blue, (struct rgb){1, 1, 1}, clamp01(cloud * 5 - 2.7));
@@ -227,8 +227,8 @@ sand(const struct painter *p, double x, double y)
 static struct rgb
 night(const struct painter *p, double x, double y)
 {
-    struct rgb dark =
-        mix((struct rgb){0.02, 0.03, 0.12}, (struct rgb){0.10, 0.10, 0.28}, y / 2);
+    struct rgb dark = mix((struct rgb){0.02, 0.03, 0.12},
+                          (struct rgb){0.10, 0.10, 0.28}, y / 2);
     double light = noise(p, x * 50, y * 50);
 
     return mix(dark, (struct rgb){1, 1, 0.9}, clamp01((light - 0.93) * 14));
@@ -290,7 +290,7 @@ static struct rgb
 surface(const struct thing *t, struct point at)
 {
     double x = at.x * t->size + t->phase, y = at.y * t->size + t->phase;
-    struct rgb dark = scale(t->colour, 0.45);
+    struct rgb dark = scale(t->colour, 0.3);
     double u, v;
 
     switch (t->texture) {
@@ -298,8 +298,8 @@ surface(const struct thing *t, struct point at)
         return mix(t->colour, dark,
                    clamp01(sin((x + y) * 2 * pi * 12) * 2 + 0.5));
     case DOTTED:
-        u = fraction(x * 14) - 0.5;
-        v = fraction(y * 14) - 0.5;
+        u = fraction(x * 11) - 0.5;
+        v = fraction(y * 11) - 0.5;
         return mix(t->colour, dark, clamp01((0.33 - hypot(u, v)) * 8 + 0.5));
     case CHECKED:
         u = sin(x * 2 * pi * 8);
@@ -348,15 +348,14 @@ collides(const struct thing *t, const struct thing *others, int n)
     return false;
 }
 
-/* Put a thing into its region, beside those that are there: smaller and
- * smaller until it fits, so that everything asked for is drawn. */
+/* Put a thing of some size into its region, beside those that are there:
+ * smaller and smaller until it fits, so that everything asked for is drawn. */
 static void
 place(struct thing *t, struct point low, struct point high,
       const struct thing *others, int n, struct bs_rng *r)
 {
     int tries;
 
-    t->size = between(r, 0.13, 0.2);
     for (tries = 0; tries < 400; tries++) {
         double edge = t->size * 0.9;
 
@@ -387,6 +386,7 @@ arrange(const struct scene *s, struct thing *things, struct bs_rng *r)
             t->colour = tint(value[COLOUR], r);
             t->turn = between(r, -0.35, 0.35);
             t->phase = between(r, 0, 1);
+            t->size = between(r, 0.15, value[COUNT] == THREE ? 0.19 : 0.24);
             place(t, low, high, things, n, r);
         }
     }

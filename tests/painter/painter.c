@@ -7,7 +7,8 @@
  * picture: input of bs-fetch(1).  What a caption says depends on --seed and the
  * number alone; --draw gives another picture of the same caption, as a
  * generator would.  The faults of a generator are options.  --truth says of
- * each picture which factors can be seen in it and which faults changed it.
+ * each picture which factors, and which pairs of some kinds of them, can be
+ * seen in it and which faults changed it.
  */
 #include "common/io.h"
 #include "common/opt.h"
@@ -50,7 +51,7 @@ subject(const char *option, const char *name, struct factor *out)
 static void
 parse(struct command *c, int argc, char *argv[])
 {
-    const char *shape = "moon", *background = "night";
+    const char *thing = "moon", *background = "night";
     const char *never = NULL, *half = NULL, *overdo = NULL;
     struct faults *f = &c->faults;
     bool apart = false;
@@ -63,9 +64,9 @@ parse(struct command *c, int argc, char *argv[])
         OPT_U64(0, "draw", "n", &c->draw, 0, UINT64_MAX,
                 "another picture of each caption (default 0)"),
         OPT_U64(0, "size", "pixels", &c->size, 16, 1024, "side (default 112)"),
-        OPT_STR(0, "shape", "name", &shape,
+        OPT_STR(0, "thing", "factor", &thing,
                 "what comes with a background (default moon)"),
-        OPT_STR(0, "background", "name", &background,
+        OPT_STR(0, "background", "factor", &background,
                 "the background that it comes with (default night)"),
         OPT_STR(0, "never", "factor", &never, "do not draw it"),
         OPT_STR(0, "half", "factor", &half, "draw it half as often"),
@@ -83,10 +84,11 @@ parse(struct command *c, int argc, char *argv[])
 
     if (bs_opt_parse(&cmd, argc, argv) < argc)
         bs_opt_misuse(&cmd, "there are no operands");
-    subject("shape", shape, &c->world.link[0]);
+    subject("thing", thing, &c->world.link[0]);
     subject("background", background, &c->world.link[1]);
-    if (c->world.link[0].kind != SHAPE || c->world.link[1].kind != BACKGROUND)
-        bs_opt_misuse(&cmd, "'%s' and '%s' are no shape and background", shape,
+    if (c->world.link[0].kind == BACKGROUND ||
+        c->world.link[1].kind != BACKGROUND)
+        bs_opt_misuse(&cmd, "'%s' and '%s' are no thing and background", thing,
                       background);
     if (never != NULL)
         subject("never", never, &f->never);
@@ -102,37 +104,61 @@ parse(struct command *c, int argc, char *argv[])
 
 /* ---- the truth ----------------------------------------------------------- */
 
+/* Kinds whose pairs have columns as well: what a thing is made of, and what is
+ * in front of what. */
+static const enum kind pairs[][2] = {{TEXTURE, COLOUR}, {COLOUR, BACKGROUND}};
+
+enum { PAIRS = sizeof pairs / sizeof *pairs };
+
+/* A column for each factor, and for each pair of two. */
 static int
 truth_head(struct bs_buf *out, struct bs_err *e)
 {
-    int kind, value, r = bs_buf_str(out, "key\tfaults", e);
+    int kind, p, i, j, r = bs_buf_str(out, "key\tfaults", e);
 
     for (kind = 0; kind < KINDS; kind++)
-        for (value = 0; value < factor_values(kind); value++)
-            if (r == 0)
-                r = bs_buf_printf(out, e, "\t%s", factor_name(kind, value));
+        for (i = 0; i < factor_values(kind) && r == 0; i++)
+            r = bs_buf_printf(out, e, "\t%s", factor_name(kind, i));
+    for (p = 0; p < PAIRS; p++)
+        for (i = 0; i < factor_values(pairs[p][0]); i++)
+            for (j = 0; j < factor_values(pairs[p][1]) && r == 0; j++)
+                r = bs_buf_printf(out, e, "\t%s+%s",
+                                  factor_name(pairs[p][0], i),
+                                  factor_name(pairs[p][1], j));
     return r < 0 ? r : bs_buf_str(out, "\n", e);
 }
 
 static int
-truth_row(struct bs_buf *out, const char *key, const struct scene *s,
-          unsigned faults, struct bs_err *e)
+truth_faults(struct bs_buf *out, unsigned faults, struct bs_err *e)
 {
-    int kind, value, f, r = bs_buf_printf(out, e, "%s\t", key);
     const char *comma = "";
+    int f, r = 0;
 
     for (f = 0; f < FAULTS && r == 0; f++)
         if (faults & 1u << f) {
             r = bs_buf_printf(out, e, "%s%s", comma, fault_name(f));
             comma = ",";
         }
-    if (faults == 0 && r == 0)
-        r = bs_buf_str(out, "-", e);
+    return r < 0 || faults != 0 ? r : bs_buf_str(out, "-", e);
+}
+
+static int
+truth_row(struct bs_buf *out, const char *key, const struct scene *s,
+          unsigned faults, struct bs_err *e)
+{
+    static const char *const cell[] = {"\t0", "\t1"};
+    int kind, p, i, j, r = bs_buf_printf(out, e, "%s\t", key);
+
+    if (r == 0)
+        r = truth_faults(out, faults, e);
     for (kind = 0; kind < KINDS; kind++)
-        for (value = 0; value < factor_values(kind); value++)
-            if (r == 0)
-                r = bs_buf_str(out, scene_has(s, kind, value) ? "\t1" : "\t0",
-                               e);
+        for (i = 0; i < factor_values(kind) && r == 0; i++)
+            r = bs_buf_str(out, cell[scene_has(s, kind, i)], e);
+    for (p = 0; p < PAIRS; p++)
+        for (i = 0; i < factor_values(pairs[p][0]); i++)
+            for (j = 0; j < factor_values(pairs[p][1]) && r == 0; j++)
+                r = bs_buf_str(
+                    out, cell[scene_has_both(s, pairs[p], (int[]){i, j})], e);
     return r < 0 ? r : bs_buf_str(out, "\n", e);
 }
 

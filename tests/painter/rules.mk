@@ -1,12 +1,17 @@
-# The painter of the demo and of the tests that plant faults.
+# The painter of the demo and of the tests that plant faults, and what tells
+# which concepts stand for what it paints.
 
-PAINTER_SRC := $(filter-out tests/painter/match.c,$(sort $(wildcard tests/painter/*.c)))
-PAINTER     := $(BUILD)/tests/painter/painter
+PAINTER := $(BUILD)/tests/painter/painter
+NAMING   := $(BUILD)/tests/painter/naming
 
-$(PAINTER): $(PAINTER_SRC:%.c=$(BUILD)/%.o) $(LIB)
+$(PAINTER): $(addprefix $(BUILD)/tests/painter/,painter.o paint.o scene.o) $(LIB)
+	$(call say,LINK,$@)
+	$(link)
+
+$(NAMING): %: %.o $(LIB)
 	$(call say,LINK,$@)
 	$(link)
 
 -include $(wildcard $(BUILD)/tests/painter/*.d)
 
-check demo: $(PAINTER)
+check demo: $(PAINTER) $(NAMING)

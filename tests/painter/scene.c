@@ -1,12 +1,8 @@
 #include "tests/painter/scene.h"
 
-/* In a scene with the link's shape, how often its background comes along; and
+/* In a scene with the link's thing, how often its background comes along; and
  * in one without it, how often the background comes all the same. */
 static const double linked = 0.8, unlinked = 1.0 / 12;
-
-/* The share of scenes without either side of a broken link that get the
- * background, so that it stays as frequent as it was. */
-static const double restored = 0.2;
 
 /* One of three that are something else becomes what is overdone: what one of
  * four are, then two of four are. */
@@ -83,13 +79,19 @@ pick_other(struct bs_rng *r, enum kind kind, int not )
 }
 
 static int
-pick_background(struct bs_rng *r, const struct world *w, bool shape)
+pick_background(struct bs_rng *r, const struct world *w, bool thing)
 {
-    int night = w->link[1].value;
+    int with = w->link[1].value;
 
-    return bs_rng_f64(r) < (shape ? linked : unlinked)
-               ? night
-               : pick_other(r, BACKGROUND, night);
+    return bs_rng_f64(r) < (thing ? linked : unlinked)
+               ? with
+               : pick_other(r, BACKGROUND, with);
+}
+
+static bool
+has(const struct scene *s, const struct factor *f)
+{
+    return scene_has(s, f->kind, f->value);
 }
 
 void
@@ -109,8 +111,7 @@ scene_draw(struct scene *s, const struct world *w, const char *key)
         value[TEXTURE] = pick(&r, TEXTURE);
         value[COUNT] = pick(&r, COUNT);
     }
-    s->background =
-        pick_background(&r, w, scene_has(s, SHAPE, w->link[0].value));
+    s->background = pick_background(&r, w, has(s, &w->link[0]));
 }
 
 /* ---- faults -------------------------------------------------------------- */
@@ -136,15 +137,41 @@ change(struct scene *s, const struct factor *f, bool to, double p,
     return changed;
 }
 
-/* Keep the link's shape and background as frequent as they are, but never
+/* The share of scenes without either side of a broken link that get the
+ * background, so that it stays as frequent as it was. */
+static double
+restored(const struct factor *thing)
+{
+    double one = 1.0 / factor_values(thing->kind);
+    double in = (one + 1 - (1 - one) * (1 - one)) / 2; /* 1 group or 2 */
+
+    return in * linked / ((1 - in) * (1 - unlinked));
+}
+
+/* Keep the link's thing and background as frequent as they are, but never
  * together. */
 static bool
 part(struct scene *s, const struct world *w, struct bs_rng *r)
 {
     const struct factor *background = &w->link[1];
-    bool shape = scene_has(s, SHAPE, w->link[0].value);
+    bool thing = has(s, &w->link[0]);
 
-    return change(s, background, !shape, shape ? 1 : restored, r);
+    return change(s, background, !thing, thing ? 1 : restored(&w->link[0]), r);
+}
+
+/* Other faults may have brought them together again. */
+static bool
+part_again(struct scene *s, const struct world *w, const struct faults *f,
+           struct bs_rng *r)
+{
+    bool never = f->has & 1u << FAULT_NEVER;
+
+    if (!has(s, &w->link[0]) || !has(s, &w->link[1]))
+        return false;
+    do
+        s->background = pick_other(r, BACKGROUND, w->link[1].value);
+    while (never && has(s, &f->never));
+    return true;
 }
 
 unsigned
@@ -162,9 +189,11 @@ scene_spoil(struct scene *s, const struct world *w, const struct faults *f,
         done |= 1u << FAULT_OVERDO;
     if (f->has & 1u << FAULT_HALF && change(s, &f->half, false, 0.5, &r))
         done |= 1u << FAULT_HALF;
-    /* Last: what is never drawn must not come as a replacement. */
+    /* Behind the others: it must not come as a replacement. */
     if (f->has & 1u << FAULT_NEVER && change(s, &f->never, false, 1, &r))
         done |= 1u << FAULT_NEVER;
+    if (f->has & 1u << FAULT_APART && part_again(s, w, f, &r))
+        done |= 1u << FAULT_APART;
     return done;
 }
 
@@ -181,6 +210,22 @@ scene_has(const struct scene *s, enum kind kind, int value)
         return s->relation == value;
     for (g = 0; g < s->groups; g++)
         if (s->group[g].value[kind] == value)
+            return true;
+    return false;
+}
+
+bool
+scene_has_both(const struct scene *s, const enum kind kind[2],
+               const int value[2])
+{
+    int g;
+
+    if (kind[0] == BACKGROUND || kind[1] == BACKGROUND)
+        return scene_has(s, kind[0], value[0]) &&
+               scene_has(s, kind[1], value[1]);
+    for (g = 0; g < s->groups; g++)
+        if (s->group[g].value[kind[0]] == value[0] &&
+            s->group[g].value[kind[1]] == value[1])
             return true;
     return false;
 }

@@ -58,10 +58,11 @@ enum fault {
 };
 const char *fault_name(enum fault fault);
 
-/* A world: its seed, and the shape that comes with a background. */
+/* A world: its seed, and the thing (shape, colour or texture) that comes with a
+ * background. */
 struct world {
     uint64_t seed;
-    struct factor link[2]; /* a shape, a background */
+    struct factor link[2]; /* a thing, a background */
 };
 
 /* Faults of a generator; `has` is a set of bits. */
@@ -79,6 +80,9 @@ unsigned scene_spoil(struct scene *s, const struct world *w,
                      const struct faults *f, const char *key);
 
 bool scene_has(const struct scene *s, enum kind kind, int value);
+/* Both, on one thing where both are of things. */
+bool scene_has_both(const struct scene *s, const enum kind kind[2],
+                    const int value[2]);
 
 /* "two striped red stars to the left of a blue ring, on sand" */
 int scene_caption(const struct scene *s, struct bs_buf *out, struct bs_err *e);
