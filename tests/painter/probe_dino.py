@@ -9,7 +9,8 @@ another world; neither world is that of the training.  Columns: share of the
 pictures that have the factor, AUC from the CLS token, from the mean of the
 patch tokens, and, for comparison, from the picture's own 8 x 8 pixels.
 
-Needs torch, transformers, Pillow, NumPy, safetensors.
+tests/painter/dinov2/probe.log is what it says of the committed model.  Needs
+torch, transformers, Pillow, NumPy, safetensors.
 """
 import os
 import sys
@@ -29,8 +30,9 @@ def labelled(painter, seed, count):
         x = pictures(painter, seed, count, f'--truth={truth}')
         with open(truth) as f:
             rows = [line.rstrip('\n').split('\t') for line in f]
-    has = torch.tensor([[c == '1' for c in row[2:]] for row in rows[1:]])
-    return x, rows[0][2:], has
+    single = [i for i, name in enumerate(rows[0]) if i > 1 and '+' not in name]
+    has = torch.tensor([[row[i] == '1' for i in single] for row in rows[1:]])
+    return x, [rows[0][i] for i in single], has
 
 
 @torch.inference_mode()

@@ -2,7 +2,7 @@
 # which concepts stand for what it paints.
 
 PAINTER := $(BUILD)/tests/painter/painter
-NAMING   := $(BUILD)/tests/painter/naming
+NAMING  := $(BUILD)/tests/painter/naming
 
 $(PAINTER): $(addprefix $(BUILD)/tests/painter/,painter.o paint.o scene.o) $(LIB)
 	$(call say,LINK,$@)
