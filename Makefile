@@ -217,7 +217,7 @@ check-tsan:
 
 include tests/rules.mk
 
-## demo: install what is missing, build, and run the pipeline on sample pictures
+## demo: install what is missing, build, and find the faults planted in a painted generator
 demo: all
 	$(Q)BS_BIN='$(abspath $(BUILD))' BS_SRC='$(CURDIR)' sh tests/demo.sh
 
