@@ -59,7 +59,9 @@ MAN7     := $(sort $(wildcard man/*.7))
 # Debian packages: what the build needs, and what the tests need besides.
 BUILD_DEBS := gcc libc6-dev make pkg-config git libzstd-dev libxxhash-dev libarchive-dev \
               libjpeg-dev libpng-dev libwebp-dev nettle-dev liblapacke-dev
-TEST_DEBS  := g++ perl mandoc bsdextrautils zstd python3-numpy zsh fish
+TEST_DEBS  := g++ perl mandoc bsdextrautils zstd python3-numpy zsh fish netpbm
+# Photographs for t5200, which older releases do not have; it is skipped then.
+PHOTO_DEBS := lomiri-wallpapers-16.04
 
 # ---- dependencies: found, refused or demanded, never silently lost ---------
 
@@ -265,6 +267,7 @@ deps:
 
 deps-test:
 	$(call apt_get,$(TEST_DEBS))
+	-$(call apt_get,$(PHOTO_DEBS))
 
 ## deps-cuda: install the compiler of the GPU kernels into build/nvcc, from PyPI
 NVCC_PIP := $(addsuffix ==13.0.*,nvidia-cuda-nvcc nvidia-cuda-crt nvidia-cuda-runtime nvidia-cuda-cccl nvidia-nvvm)

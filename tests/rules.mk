@@ -3,7 +3,7 @@
 HEADERS := $(sort $(wildcard common/*.h formats/*.h kernels/*.h cmd/*.h cmd/models/*.h))
 SOURCES := $(sort $(wildcard common/*.[ch] formats/*.[ch] kernels/*.[ch] cmd/*.[ch] cmd/models/*.[ch] \
              tests/unit/*.[ch] tests/kernels/*.[ch] tests/fuzz/*.[ch] tests/bench/*.[ch] \
-             tests/painter/*.[ch] kernels/*.cu kernels/*.cuh tests/cuda/*.[ch] tests/cuda/*.cpp))
+             tests/painter/*.[ch] tests/photos/*.[ch] kernels/*.cu kernels/*.cuh tests/cuda/*.[ch] tests/cuda/*.cpp))
 
 # deny,pattern,files,why: no line of the files may match.  The patterns stand in
 # variables because make counts their parentheses.
@@ -52,7 +52,7 @@ fuzz:
 	   build/fuzz/$$name -max_total_time=$(FUZZ_SECONDS) -timeout=20 -rss_limit_mb=4096 -print_final_stats=1 \
 	      -artifact_prefix=build/fuzz/$$name- build/fuzz/corpus/$$name tests/fuzz/corpus/$$name || exit 1; done
 
--include tests/parity/rules.mk tests/bench/rules.mk tests/painter/rules.mk
+-include tests/parity/rules.mk tests/bench/rules.mk tests/painter/rules.mk tests/photos/rules.mk
 
 ## format: clang-format every C file in place
 format:
