@@ -166,7 +166,8 @@ build/cuda/flags: FORCE
 $(FATBIN): build/cuda/%.fatbin: %.cu kernels/cuda.cuh kernels/cuda_args.h kernels/sae_hit.h build/cuda/flags
 	@mkdir -p $(@D)
 	$(call say,NVCC,$<)
-	$(Q)$(NVCC) $(NVCCFLAGS) -fatbin -o $@ $<
+	$(Q)$(NVCC) --version >$(@:fatbin=ptxas)
+	$(Q)$(NVCC) $(NVCCFLAGS) -Xptxas -v -fatbin -o $@ $< >>$(@:fatbin=ptxas) 2>&1 || { cat $(@:fatbin=ptxas) >&2; exit 1; }
 ifeq ($(CUDA),1)
 $(BUILD)/kernels/cuda_image.o: $(FATBIN)
 $(BUILD)/kernels/cuda_image.o: bs_CPPFLAGS += -DBS_CUDA_DIR='"build/cuda/kernels"'
@@ -207,7 +208,7 @@ include tests/cuda/rules.mk
 TESTS ?= $(sort $(wildcard tests/t[0-9]*.sh)) $(UNIT)
 check: deps-test all $(UNIT) $(REPLAY) $(FAKE) $(EMU_BIN)
 	$(Q)BS_BIN='$(abspath $(BUILD))' BS_SRC='$(CURDIR)' BS_SAN='$(SAN)' CC='$(CC)' \
-	   BS_FAKE='$(abspath $(BUILD)/fake)' BS_EMU='$(if $(EMU_BIN),$(abspath $(BUILD)/emu))' $(PROVE) --exec '' $(PROVE_OPTS) $(TESTS)
+	   BS_FAKE='$(abspath $(BUILD)/fake)' BS_EMU='$(if $(EMU_BIN),$(abspath $(BUILD)/emu))' BS_PTXAS='$(abspath $(PTXAS))' $(PROVE) --exec '' $(PROVE_OPTS) $(TESTS)
 
 ## check-san: the same under the address and undefined-behaviour sanitizers
 check-san:

@@ -87,7 +87,13 @@ BS_KERNEL(patchify, BS_EACH_THREADS, 4, bs_patchify_args)
         (float)a.rgb[((image * a.height + y) * a.width + x) * 3 + channel] /
         255;
 
-    a.y[at] = (unit - a.mean[channel]) / a.std[channel];
+    /* Not by index: that would be a copy of the arrays in slow memory. */
+    float mean = channel == 0   ? a.mean[0]
+                 : channel == 1 ? a.mean[1]
+                                : a.mean[2];
+    float std = channel == 0 ? a.std[0] : channel == 1 ? a.std[1] : a.std[2];
+
+    a.y[at] = (unit - mean) / std;
 }
 
 BS_KERNEL(assemble, BS_EACH_THREADS, 4, bs_assemble_args)

@@ -39,3 +39,24 @@ $(filter $(BUILD)/tests/kernels/%,$(UNIT)): $(BUILD)/tests/cuda/image.o
 endif
 
 -include $(FAKE_OBJ:.o=.d)
+
+## mutants: plant faults in the GPU path, which its tests must find (MUTANTS=pattern: some)
+mutants:
+	$(Q)BS_SRC='$(CURDIR)' BS_BUILD='$(abspath build)' MUTANTS='$(MUTANTS)' MAKE='$(MAKE)' sh tests/cuda/mutants.sh
+
+# What ptxas says of each kernel is kept beside it; t6001 holds it against the
+# table that is committed.
+PTXAS  := $(if $(filter 1,$(CUDA)),$(FATBIN:fatbin=ptxas))
+report := $(Q)$(if $(PTXAS),,echo 'no nvcc, no kernels' >&2; exit 69;) sh tests/cuda/report.sh $(PTXAS)
+
+## cuda-report: registers, shared memory, stack and spills of the GPU kernels
+cuda-report: $(PTXAS:ptxas=fatbin)
+	$(report) | column -t
+## cuda-report-update: the same, as the table that make check holds them against
+cuda-report-update: $(PTXAS:ptxas=fatbin)
+	$(report) >tests/cuda/resources.tsv.new && mv tests/cuda/resources.tsv.new tests/cuda/resources.tsv
+
+## ops: which operation runs on which device, and which case table runs it
+ops: $(BUILD)/tests/kernels/k-ops $(FAKE)
+	$(Q)BS_SRC='$(CURDIR)' BS_FAKE='$(abspath $(BUILD)/fake)' $< --list
+.PHONY: ops mutants cuda-report cuda-report-update
