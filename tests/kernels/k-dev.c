@@ -7,6 +7,7 @@
 #include "common/pool.h"
 #include "kernels/cpu.h"
 #include "kernels/cuda.h"
+#include "kernels/sae_train_ops.h"
 #include "tests/kernels/staged.h"
 #include "tests/unit/tap.h"
 
@@ -92,6 +93,7 @@ test_memory(const char *device)
     struct bs_err e = {0};
     struct bs_mem m, none;
     struct bs_dev *d;
+    const char *host;
     char back[sizeof text] = {0};
 
     if (!ok(bs_dev_open(&d, device, 1, &e) == 0, "%s: open", device))
@@ -104,6 +106,10 @@ test_memory(const char *device)
            strcmp(back, text) == 0 && bs_dev_sync(d) == 0,
        "put, get, sync");
     ok(bs_dev_put(d, &m, 20, text, 0) == 0, "nothing, at the end");
+    host = bs_dev_host(d, &m);
+    ok(host != NULL ? memcmp(host + 9, text, sizeof text) == 0
+                    : strcmp(device, "cpu") != 0,
+       "as the host reads it");
     ok(bs_dev_put(d, &m, 10, text, sizeof text) == -BS_EX_SOFTWARE,
        "a put past the end: %s", bs_dev_error(d)->text);
     ok(bs_dev_get(d, back, &m, SIZE_MAX, sizeof back) == -BS_EX_SOFTWARE,
