@@ -244,6 +244,8 @@ bs_cuda_open(struct bs_dev **out, int ordinal, bool *there, struct bs_err *e)
         return bs_err_memory(e, "device", sizeof *c);
     c->dev.ops = &cuda_ops;
     c->device = ordinal;
+    c->scores_bytes = BS_SCORES_BYTES;
+    c->hits_room = BS_HITS_ROOM;
     r = load_driver(c, there);
     if (r == 0)
         r = start(c, ordinal);

@@ -79,6 +79,12 @@ struct bs_cuda_stage {
     void *event;
 };
 
+/* Products that encode computes before it looks at them: they stay in the
+ * second-level cache. */
+#define BS_SCORES_BYTES ((size_t)32 << 20)
+/* Hits of such a chunk that there is room for before they were counted. */
+#define BS_HITS_ROOM ((size_t)1 << 16)
+
 struct bs_cuda_function {
     void *handle;
     size_t shared; /* dynamic shared memory that it may have */
@@ -93,6 +99,7 @@ struct bs_cuda {
     size_t most_shared; /* of a block */
     struct bs_cuda_stage stage[2];
     unsigned turn;
+    size_t scores_bytes, hits_room; /* the two above; less in tests */
     struct bs_mem scratch[BS_SCRATCH_COUNT];
     void *module[BS_CUDA_IMAGE_COUNT];
     struct bs_cuda_function function[BS_CUDA_KERNEL_COUNT];

@@ -11,7 +11,6 @@
 #include <float.h>
 #include <math.h>
 
-#define SCORES_BYTES ((size_t)32 << 20) /* of a chunk */
 #define HALF_WARPS (BS_SAE_THREADS / 16)
 
 /* ---- weights ---------------------------------------------------------------
@@ -161,7 +160,7 @@ start(struct call *call, struct bs_dev *d, const struct bs_dev_encode *a)
 
     *call = (struct call){.c = c, .a = a, .e = e, .bound = e->bias.p};
     call->most_bound = 2 * e->most_bias;
-    call->chunk = n > 0 ? SCORES_BYTES / sizeof(float) / n : a->m;
+    call->chunk = n > 0 ? c->scores_bytes / sizeof(float) / n : a->m;
     call->chunk -= call->chunk % BS_GEMM_ROWS;
     if (call->chunk < BS_GEMM_ROWS)
         call->chunk = BS_GEMM_ROWS;
@@ -337,13 +336,11 @@ fetch(struct call *call, struct bs_hits *to, size_t n)
     return r;
 }
 
-#define ROOM ((size_t)1 << 16)
-
 /* All hits of the chunk that reach the cut, in their slot. */
 static int
 collect_all(struct call *call, float cut, uint32_t *n)
 {
-    size_t room = ROOM;
+    size_t room = call->c->hits_room;
     int r = collect(call, cut, false, room, n);
 
     return r < 0 || *n <= room ? r : collect(call, cut, false, *n, n);
@@ -456,8 +453,8 @@ raise_cut(struct call *call, float *cut)
 static int
 collect_batch(struct call *call, struct bs_hits *all, float *cut)
 {
-    size_t top = call->a->top;
-    size_t most = top < ROOM / 2 ? ROOM : 2 * top;
+    size_t top = call->a->top, room = call->c->hits_room;
+    size_t most = top < room / 2 ? room : 2 * top;
     uint32_t n;
     int r = collect_all(call, *cut, &n);
 

@@ -315,6 +315,22 @@ test_ties(const struct bs_isa *isa, struct bs_dev *d)
     ok(good, "%s: atoms that are equal, and nearly", isa->name);
 }
 
+/* More equals than a list of candidates holds, and none of them twice. */
+static void
+test_equals(const struct bs_isa *isa, struct bs_dev *d)
+{
+    struct problem p = problem_of(1, 5000, 3, 13);
+    size_t i;
+
+    for (i = 0; i < p.n * p.k; i++)
+        p.w.at[i] = 1;
+    for (i = 0; i < p.k; i++)
+        p.x.at[i] = 1;
+    for (i = 0; i < p.n; i++)
+        p.bias.at[i] = i % 9 == 0 ? -1 : 0.25f;
+    ok(problem_good(isa, d, &p), "%s: thousands of equals", isa->name);
+}
+
 static void
 test_signs(const struct bs_isa *isa, struct bs_dev *d)
 {
@@ -383,6 +399,62 @@ test_tails(const struct bs_isa *isa, struct bs_dev *d)
     ok(problem_good(isa, d, &p), "%s: columns that stand out", isa->name);
 }
 
+/* Values of 64 columns, 16 each: of all rows, all atoms, and one odd atom. */
+struct pattern {
+    float x[4], atom[4], odd[4];
+};
+
+/* The odd atom is the largest, by far, and the screened products say that it is
+ * the least: nothing but their bound can keep it. */
+static int
+odd_good(const struct bs_isa *isa, struct bs_dev *d, const struct pattern *a)
+{
+    struct problem p = problem_of(3, 300, 64, 61);
+    size_t i, c;
+    const size_t odd = 211;
+
+    for (c = 0; c < p.k; c++) {
+        for (i = 0; i < p.m; i++)
+            p.x.at[i * p.ldx + c] = a->x[c / 16];
+        for (i = 0; i < p.n; i++)
+            p.w.at[i * p.k + c] = i == odd ? a->odd[c / 16] : a->atom[c / 16];
+    }
+    memset(p.bias.at, 0, p.n * sizeof(float));
+    return problem_good(isa, d, &p);
+}
+
+static void
+test_bounds(const struct bs_isa *isa, struct bs_dev *d)
+{
+    const float down = 1 + 0.99f / 256, up = 1 + 0.51f / 128; /* in bf16 */
+    const float more = 1 + 1.0f / 128, less = 1 - 1.0f / 256; /* exact */
+    const struct pattern atoms = {
+        {1, 1, 1, 1}, {more, 1, 1, 1}, {down, down, down, down}};
+    const struct pattern rows = {
+        {down, down, up, up}, {0, 0, less, less}, {1, 1, 0, 0}};
+
+    ok(odd_good(isa, d, &atoms), "%s: what rounding takes from atoms",
+       isa->name);
+    ok(odd_good(isa, d, &rows), "%s: what rounding takes from rows", isa->name);
+}
+
+/* The same by the order of the sum: column by column all ones are lost. */
+static void
+test_order(const struct bs_isa *isa, struct bs_dev *d)
+{
+    struct problem p = problem_of(3, 300, 64, 62);
+    size_t i;
+
+    for (i = 0; i < p.m * p.ldx; i++)
+        p.x.at[i] = i % p.ldx < p.k ? 1 : NAN;
+    for (i = 0; i < p.n * p.k; i++)
+        p.w.at[i] = i / p.k == 211 ? 1 : 0.5f;
+    p.w.at[211 * p.k] = 0x1p24f;
+    p.w.at[211 * p.k + 48] = -0x1p24f;
+    memset(p.bias.at, 0, p.n * sizeof(float));
+    ok(problem_good(isa, d, &p), "%s: sums of another order", isa->name);
+}
+
 static void
 test_threads(const struct bs_isa *isa)
 {
@@ -392,7 +464,12 @@ test_threads(const struct bs_isa *isa)
         struct problem p =
             problem_of(staged_slow(isa) ? 131 : 150, 500, 60, 41);
         struct bs_dev *d = open_isa(isa, threads);
+        size_t i;
 
+        /* The bounds of the last rows, which CUDA looks at apart, are others.
+         */
+        for (i = 128 * p.ldx; i < p.m * p.ldx; i++)
+            p.x.at[i] *= 3000;
         if (threads == 4)
             set_ties(&p, 0);
         ok(problem_good(isa, d, &p), "%s: %u threads", isa->name, threads);
@@ -503,9 +580,12 @@ main(void)
         test_shapes(&isa[i], d);
         test_large(&isa[i], d);
         test_ties(&isa[i], d);
+        test_equals(&isa[i], d);
         test_signs(&isa[i], d);
         test_scales(&isa[i], d);
         test_tails(&isa[i], d);
+        test_bounds(&isa[i], d);
+        test_order(&isa[i], d);
         bs_dev_close(d);
         test_threads(&isa[i]);
     }
