@@ -163,7 +163,7 @@ FATBIN := $(cuda_SRC:%.cu=build/cuda/%.fatbin)
 build/cuda/flags: FORCE
 	@mkdir -p $(@D)
 	@echo '$(NVCC) $(NVCCFLAGS)' | cmp -s - $@ || echo '$(NVCC) $(NVCCFLAGS)' >$@
-$(FATBIN): build/cuda/%.fatbin: %.cu kernels/cuda.cuh kernels/cuda_args.h kernels/sae_hit.h build/cuda/flags
+$(FATBIN): build/cuda/%.fatbin: %.cu $(wildcard kernels/*.cuh) kernels/cuda_args.h kernels/sae_hit.h build/cuda/flags
 	@mkdir -p $(@D)
 	$(call say,NVCC,$<)
 	$(Q)$(NVCC) --version >$(@:fatbin=ptxas)

@@ -12,12 +12,13 @@
 /* ---- packing ---------------------------------------------------------------
  */
 
-/* [out, in, taps] to [out, taps, in], elements of `size` bytes. */
-static void
-taps_first(char *to, const char *from, const struct bs_conv_shape *s,
-           size_t size)
+void
+bs_conv_taps_first(void *out, const void *in, const struct bs_conv_shape *s,
+                   size_t size)
 {
     size_t taps = s->side * s->side, o, t, c;
+    const char *from = in;
+    char *to = out;
 
     for (o = 0; o < s->out; o++, from += taps * s->in * size)
         for (t = 0; t < taps; t++)
@@ -40,7 +41,7 @@ pack_matrix(struct bs_cpu *c, struct bs_cpu_conv *w, const void *from,
     turned = bs_alloc(bytes);
     if (turned == NULL)
         return bs_err_memory(&c->dev.err, "convolution", bytes);
-    taps_first(turned, from, s, bs_dtype_size(type));
+    bs_conv_taps_first(turned, from, s, bs_dtype_size(type));
     r = bs_cpu_weight(&c->dev, &w->w, turned, type, s->out, k, math);
     bs_free(turned);
     return r;

@@ -14,6 +14,10 @@ struct bs_cpu_conv {
     struct bs_weight *w;
 };
 
+/* [out, in, side, side] to [out, side, side, in], elements of `size` bytes. */
+void bs_conv_taps_first(void *out, const void *in,
+                        const struct bs_conv_shape *s, size_t size);
+
 /* See winograd_cpu.c. */
 int bs_cpu_winograd(struct bs_cpu *c, const struct bs_dev_conv2d *a) BS_CHECKED;
 

@@ -164,6 +164,10 @@ static const struct bs_dev_ops cuda_ops = {
     .encode_threshold = bs_cuda_encode_threshold,
     .encode_batch = bs_cuda_encode_batch,
     .decode = bs_cuda_decode,
+    .conv = bs_cuda_conv,
+    .conv_free = bs_cuda_conv_free,
+    .conv2d = bs_cuda_conv2d,
+    .group_norm = bs_cuda_group_norm,
 };
 
 /* The driver's functions. */

@@ -17,7 +17,9 @@
 /* The files of kernels, and in which one each kernel is. */
 #define BS_CUDA_IMAGES(X) \
     X(attention)          \
+    X(conv)               \
     X(gemm)               \
+    X(group_norm)         \
     X(rows)               \
     X(sae_decode)         \
     X(sae_encode)
@@ -27,8 +29,13 @@
     X(attention, attention_128) \
     X(attention, attention_256) \
     X(attention, attention_512) \
+    X(conv, conv_f32)           \
+    X(conv, conv_bf16)          \
     X(gemm, gemm_f32)           \
     X(gemm, gemm_bf16)          \
+    X(group_norm, group_sums)   \
+    X(group_norm, group_factors) \
+    X(group_norm, group_apply)  \
     X(rows, layer_norm)         \
     X(rows, swiglu)             \
     X(rows, geglu)              \
@@ -69,6 +76,8 @@ enum bs_cuda_scratch {
     BS_SCRATCH_PTR,
     BS_SCRATCH_IDX,
     BS_SCRATCH_VAL,
+    BS_SCRATCH_SUMS,
+    BS_SCRATCH_FACTORS,
     BS_SCRATCH_COUNT
 };
 
@@ -168,6 +177,17 @@ int bs_cuda_swiglu(struct bs_dev *d, const struct bs_dev_gate *a);
 int bs_cuda_geglu(struct bs_dev *d, const struct bs_dev_gate *a);
 int bs_cuda_patchify(struct bs_dev *d, const struct bs_dev_patchify *a);
 int bs_cuda_assemble(struct bs_dev *d, const struct bs_dev_assemble *a);
+
+/* A thread an element of `rows` rows of k; *row_blocks blocks a row. */
+struct bs_grid bs_cuda_each(size_t rows, size_t k, unsigned *row_blocks);
+
+/* The operations; see image_ops.h. */
+int bs_cuda_conv(struct bs_dev *d, struct bs_conv **out, const void *w,
+                 enum bs_dtype type, const struct bs_conv_shape *shape,
+                 enum bs_math math);
+void bs_cuda_conv_free(struct bs_dev *d, struct bs_conv *w);
+int bs_cuda_conv2d(struct bs_dev *d, const struct bs_dev_conv2d *a);
+int bs_cuda_group_norm(struct bs_dev *d, const struct bs_dev_group_norm *a);
 
 /* The operations; see sae_ops.h. */
 int bs_cuda_encoder(struct bs_dev *d, struct bs_encoder **out, const float *w,

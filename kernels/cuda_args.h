@@ -72,6 +72,45 @@ struct bs_gemm_args {
     int epilogue;              /* enum bs_epilogue */
 };
 
+/* ---- conv.cu ---------------------------------------------------------------
+ */
+
+/* The weight is as gemm's, [n, side * side * in], channels last. */
+struct bs_conv_args {
+    const void *w;
+    size_t depth;
+    const float *x;
+    size_t ldx;
+    float *y;
+    size_t ldy;
+    size_t m, n, k; /* pixels of y; channels of y; values of a window */
+    const float *bias, *residual; /* or NULL */
+    size_t ldr;
+    unsigned in, side, stride, pad;
+    unsigned height, width, up_height, up_width, out_height, out_width;
+};
+
+/* ---- group_norm.cu ---------------------------------------------------------
+ */
+
+/* At most so many parts of an image, and at least so many pixels each. */
+#define BS_GROUP_PARTS 64
+#define BS_GROUP_PIXELS 128
+
+struct bs_group_norm_args {
+    const float *x;
+    float *y;
+    size_t ldx, ldy;
+    size_t batch, pixels, channels, groups;
+    size_t parts, part_pixels; /* of an image */
+    const float *gamma, *beta;
+    double *sums;   /* [batch, parts, 2, channels] */
+    float *factors; /* [batch, 2, channels]: y = x * factor + offset */
+    float eps;
+    int silu;
+    unsigned row_blocks;
+};
+
 /* ---- attention.cu ----------------------------------------------------------
  */
 

@@ -1,235 +1,76 @@
 /*
  * gemm.cu - y = epilogue(x w^T + bias); see dev.h.
- *
- * A block computes a tile of y, 128 x 128, and goes over k in steps: while the
- * products of one step are added, the operands of the next are on their way
- * from memory into registers, and then into the other half of shared memory.
- * Each sum is of one thread, or of one place of an mma, from the first column
- * to the last: its order depends neither on m nor on the grid.
  */
-#include "kernels/cuda.cuh"
-
-#define ROWS BS_GEMM_ROWS
-#define COLS BS_GEMM_COLS
-#define THREADS BS_GEMM_THREADS
-
-/* ---- epilogue --------------------------------------------------------------
- */
+#include "kernels/gemm_tile.cuh"
 
 /* enum bs_epilogue of dev.h. */
 enum { NONE, GELU, RESIDUAL, QUICK_GELU, SILU };
 
-static __device__ inline void
-finish(const bs_gemm_args &a, size_t row, size_t col, float sum)
-{
-    if (row >= a.m || col >= a.n)
-        return;
-    float *y = a.y + row * a.ldy + col;
-    float v = a.bias != NULL ? sum + a.bias[col] : sum;
+struct gemm {
+    const bs_gemm_args &a;
+    size_t row, col; /* the first of the tile */
 
-    if (a.epilogue == GELU)
-        v = bs_gelu(v);
-    if (a.epilogue == RESIDUAL)
-        v = *y + (a.scale != NULL ? a.scale[col] : 1) * v;
-    if (a.epilogue == QUICK_GELU || a.epilogue == SILU)
-        v = v / (1 + expf(a.epilogue == SILU ? -v : -1.702f * v));
-    *y = v;
-}
+    struct column {
+        size_t col;
+    };
 
-/* ---- f32 -------------------------------------------------------------------
- */
-
-/*
- * 16 x 16 threads of 8 x 8 sums, in four parts of 4 x 4, so that a warp reads
- * shared memory without conflicts.  Each 512 columns are summed from zero:
- * rounding errors grow with that, not with k.
- */
-#define STEP 16
-#define FOLD 512
-#define PITCH (ROWS + 4)
-
-static __device__ inline void
-load_f32(const float *p, size_t ld, size_t first, size_t rows, size_t col,
-         size_t k, float v[8])
-{
-    col += threadIdx.x % STEP;
-#pragma unroll
-    for (int i = 0; i < 8; i++) {
-        size_t row = first + threadIdx.x / STEP + i * (THREADS / STEP);
-
-        v[i] = row < rows && col < k ? p[row * ld + col] : 0;
+    __device__ column
+    at(size_t col) const
+    {
+        return {col};
     }
-}
 
-static __device__ inline void
-store_f32(float to[STEP][PITCH], const float v[8])
-{
-#pragma unroll
-    for (int i = 0; i < 8; i++)
-        to[threadIdx.x % STEP][threadIdx.x / STEP + i * (THREADS / STEP)] =
-            v[i];
-}
+    __device__ float
+    value(unsigned row, column c) const
+    {
+        size_t r = this->row + row;
 
-static __device__ inline void
-multiply_f32(const float x[STEP][PITCH], const float w[STEP][PITCH],
-             float sum[8][8])
-{
-    unsigned tx = threadIdx.x % 16 * 4, ty = threadIdx.x / 16 * 4;
-
-#pragma unroll
-    for (int l = 0; l < STEP; l++) {
-        alignas(16) float p[8], q[8];
-
-        *(float4 *)(p + 0) = *(const float4 *)&x[l][ty];
-        *(float4 *)(p + 4) = *(const float4 *)&x[l][ty + 64];
-        *(float4 *)(q + 0) = *(const float4 *)&w[l][tx];
-        *(float4 *)(q + 4) = *(const float4 *)&w[l][tx + 64];
-#pragma unroll
-        for (int i = 0; i < 8; i++)
-#pragma unroll
-            for (int j = 0; j < 8; j++)
-                sum[i][j] = fmaf(p[i], q[j], sum[i][j]);
+        return r < a.m && c.col < a.k ? a.x[r * a.ldx + c.col] : 0;
     }
+
+    __device__ uint32_t
+    pair(unsigned row, column c) const
+    {
+        return bs_bf16_of(value(row, c)) | bs_bf16_of(value(row, {c.col + 1}))
+                                               << 16;
+    }
+
+    __device__ void
+    finish(unsigned row, unsigned col, float sum) const
+    {
+        size_t r = this->row + row, c = this->col + col;
+
+        if (r >= a.m || c >= a.n)
+            return;
+        float *y = a.y + r * a.ldy + c;
+        float v = a.bias != NULL ? sum + a.bias[c] : sum;
+
+        if (a.epilogue == GELU)
+            v = bs_gelu(v);
+        if (a.epilogue == RESIDUAL)
+            v = *y + (a.scale != NULL ? a.scale[c] : 1) * v;
+        if (a.epilogue == QUICK_GELU || a.epilogue == SILU)
+            v = v / (1 + expf(a.epilogue == SILU ? -v : -1.702f * v));
+        *y = v;
+    }
+};
+
+static __device__ inline gemm
+gemm_of(const bs_gemm_args &a)
+{
+    return {a, blockIdx.x * (size_t)ROWS, blockIdx.y * (size_t)COLS};
 }
 
 BS_KERNEL(gemm_f32, THREADS, 1, bs_gemm_args)
 {
-    BS_SHARED(float, x_tile, [2][STEP][PITCH]);
-    BS_SHARED(float, w_tile, [2][STEP][PITCH]);
-    size_t row = blockIdx.x * (size_t)ROWS, col = blockIdx.y * (size_t)COLS;
-    const float *w = (const float *)a.w;
-    float sum[8][8] = {}, total[8][8] = {}, x_next[8], w_next[8];
-    int turn = 0;
+    gemm g = gemm_of(a);
 
-    load_f32(a.x, a.ldx, row, a.m, 0, a.k, x_next);
-    load_f32(w, a.depth, col, a.n, 0, a.k, w_next);
-    for (size_t k = 0; k < a.k; k += STEP, turn ^= 1) {
-        store_f32(x_tile[turn], x_next);
-        store_f32(w_tile[turn], w_next);
-        __syncthreads();
-        load_f32(a.x, a.ldx, row, a.m, k + STEP, a.k, x_next);
-        load_f32(w, a.depth, col, a.n, k + STEP, a.k, w_next);
-        multiply_f32(x_tile[turn], w_tile[turn], sum);
-        if ((k + STEP) % FOLD == 0 || k + STEP >= a.k)
-#pragma unroll
-            for (int i = 0; i < 64; i++) {
-                total[i / 8][i % 8] += sum[i / 8][i % 8];
-                sum[i / 8][i % 8] = 0;
-            }
-    }
-    row += threadIdx.x / 16 * 4;
-    col += threadIdx.x % 16 * 4;
-#pragma unroll
-    for (int i = 0; i < 64; i++)
-        finish(a, row + i / 32 * 64 + i / 8 % 4, col + i % 8 / 4 * 64 + i % 4,
-               total[i / 8][i % 8]);
-}
-
-/* ---- bf16 ------------------------------------------------------------------
- */
-
-/*
- * Eight warps, 2 x 4, of 64 x 32 sums: 4 x 4 mma tiles of 16 x 8.  Operands
- * are in shared memory as pairs of columns; a pitch of 20 pairs lets the lanes
- * of a fragment, 8 rows of 4 pairs, read without conflicts.
- */
-#define DEPTH BS_GEMM_DEPTH
-#define PAIRS (DEPTH / 2)
-#define PAIR_PITCH (PAIRS + 4)
-
-/* Eight pairs a thread, of rows of x that are rounded on the way ... */
-static __device__ inline void
-load_pairs(const bs_gemm_args &a, size_t first, size_t col, uint32_t v[8])
-{
-    col += threadIdx.x % PAIRS * 2;
-#pragma unroll
-    for (int i = 0; i < 8; i++) {
-        size_t row = first + threadIdx.x / PAIRS + i * (THREADS / PAIRS);
-        const float *x = a.x + row * a.ldx + col;
-        bool in = row < a.m;
-
-        v[i] = (in && col < a.k ? bs_bf16_of(x[0]) : 0) |
-               (in && col + 1 < a.k ? bs_bf16_of(x[1]) : 0) << 16;
-    }
-}
-
-/* ... and of the weight, padded to the depth. */
-static __device__ inline void
-load_weight_pairs(const bs_gemm_args &a, size_t first, size_t col,
-                  uint32_t v[8])
-{
-    const uint32_t *w = (const uint32_t *)a.w;
-    size_t pair = col / 2 + threadIdx.x % PAIRS;
-
-#pragma unroll
-    for (int i = 0; i < 8; i++) {
-        size_t row = first + threadIdx.x / PAIRS + i * (THREADS / PAIRS);
-
-        v[i] = row < a.n && col < a.depth ? w[row * (a.depth / 2) + pair] : 0;
-    }
-}
-
-static __device__ inline void
-store_pairs(uint32_t to[ROWS][PAIR_PITCH], const uint32_t v[8])
-{
-#pragma unroll
-    for (int i = 0; i < 8; i++)
-        to[threadIdx.x / PAIRS + i * (THREADS / PAIRS)][threadIdx.x % PAIRS] =
-            v[i];
-}
-
-static __device__ inline void
-multiply_bf16(const uint32_t x[ROWS][PAIR_PITCH],
-              const uint32_t w[COLS][PAIR_PITCH], float sum[4][4][4])
-{
-    unsigned warp = threadIdx.x / 32, lane = threadIdx.x % 32;
-    unsigned row = warp / 4 * 64 + lane / 4, col = warp % 4 * 32 + lane / 4;
-
-#pragma unroll
-    for (unsigned pair = lane % 4; pair < PAIRS; pair += 8) {
-        uint32_t p[4][4], q[4][2];
-
-#pragma unroll
-        for (int i = 0; i < 4; i++) {
-            p[i][0] = x[row + 16 * i][pair];
-            p[i][1] = x[row + 16 * i + 8][pair];
-            p[i][2] = x[row + 16 * i][pair + 4];
-            p[i][3] = x[row + 16 * i + 8][pair + 4];
-            q[i][0] = w[col + 8 * i][pair];
-            q[i][1] = w[col + 8 * i][pair + 4];
-        }
-#pragma unroll
-        for (int i = 0; i < 4; i++)
-#pragma unroll
-            for (int j = 0; j < 4; j++)
-                bs_mma(sum[i][j], p[i], q[j]);
-    }
+    tile_f32(g, {a.w, a.depth, a.n, a.k, g.col});
 }
 
 BS_KERNEL(gemm_bf16, THREADS, 1, bs_gemm_args)
 {
-    BS_SHARED(uint32_t, x_tile, [2][ROWS][PAIR_PITCH]);
-    BS_SHARED(uint32_t, w_tile, [2][COLS][PAIR_PITCH]);
-    size_t row = blockIdx.x * (size_t)ROWS, col = blockIdx.y * (size_t)COLS;
-    unsigned warp = threadIdx.x / 32, lane = threadIdx.x % 32;
-    float sum[4][4][4] = {};
-    uint32_t x_next[8], w_next[8];
-    int turn = 0;
+    gemm g = gemm_of(a);
 
-    load_pairs(a, row, 0, x_next);
-    load_weight_pairs(a, col, 0, w_next);
-    for (size_t k = 0; k < a.k; k += DEPTH, turn ^= 1) {
-        store_pairs(x_tile[turn], x_next);
-        store_pairs(w_tile[turn], w_next);
-        __syncthreads();
-        load_pairs(a, row, k + DEPTH, x_next);
-        load_weight_pairs(a, col, k + DEPTH, w_next);
-        multiply_bf16(x_tile[turn], w_tile[turn], sum);
-    }
-    row += warp / 4 * 64 + lane / 4;
-    col += warp % 4 * 32 + lane % 4 * 2;
-#pragma unroll
-    for (int i = 0; i < 64; i++)
-        finish(a, row + i / 16 * 16 + i / 2 % 2 * 8,
-               col + i / 4 % 4 * 8 + i % 2, sum[i / 16][i / 4 % 4][i % 4]);
+    tile_bf16(g, {a.w, a.depth, a.n, a.k, g.col});
 }

@@ -15,9 +15,8 @@ bs_cuda_layer_norm(struct bs_dev *d, const struct bs_dev_layer_norm *a)
     return BS_LAUNCH(c, layer_norm, grid, args);
 }
 
-/* A thread an element of `rows` rows of k; *row_blocks blocks a row. */
-static struct bs_grid
-each_of(size_t rows, size_t k, unsigned *row_blocks)
+struct bs_grid
+bs_cuda_each(size_t rows, size_t k, unsigned *row_blocks)
 {
     size_t blocks = bs_blocks(k, BS_EACH_THREADS);
     struct bs_grid grid = {SIZE_MAX, 1, BS_EACH_THREADS, 0};
@@ -33,7 +32,7 @@ bs_cuda_swiglu(struct bs_dev *d, const struct bs_dev_gate *a)
 {
     struct bs_cuda *c = (struct bs_cuda *)d;
     struct bs_gate_args args = {a->x, a->y, a->m, a->k, 0};
-    struct bs_grid grid = each_of(a->m, a->k, &args.row_blocks);
+    struct bs_grid grid = bs_cuda_each(a->m, a->k, &args.row_blocks);
 
     return BS_LAUNCH(c, swiglu, grid, args);
 }
@@ -43,7 +42,7 @@ bs_cuda_geglu(struct bs_dev *d, const struct bs_dev_gate *a)
 {
     struct bs_cuda *c = (struct bs_cuda *)d;
     struct bs_gate_args args = {a->x, a->y, a->m, a->k, 0};
-    struct bs_grid grid = each_of(a->m, a->k, &args.row_blocks);
+    struct bs_grid grid = bs_cuda_each(a->m, a->k, &args.row_blocks);
 
     return BS_LAUNCH(c, geglu, grid, args);
 }
@@ -76,7 +75,7 @@ bs_cuda_assemble(struct bs_dev *d, const struct bs_dev_assemble *a)
     struct bs_assemble_args args = {
         a->patches, a->lead, a->pos, a->y, a->batch, a->n, a->prefix, a->k, 0};
     struct bs_grid grid =
-        each_of(a->batch * (a->prefix + a->n), a->k, &args.row_blocks);
+        bs_cuda_each(a->batch * (a->prefix + a->n), a->k, &args.row_blocks);
 
     return BS_LAUNCH(c, assemble, grid, args);
 }

@@ -79,25 +79,35 @@ plant () {
 }
 
 copy_sources
-tests='k-gemm k-attention k-rows k-sae-encode k-sae-decode k-cuda k-dev'
+tests='k-gemm k-attention k-rows k-sae-encode k-sae-decode k-conv2d k-group-norm k-cuda k-dev'
 build $(printf 'build/release/tests/kernels/%s ' $tests) build/release/fake/libcuda.so.1 ||
 	{ cat "$tree/log" >&2; die 'the sources do not compile'; }
 : >"$table"
 
 # ---- kernels ----------------------------------------------------------------
 
-plant 'a barrier less between storing a tile and multiplying it' kernels/gemm.cu k-gemm \
+plant 'a barrier less between storing a tile and multiplying it' kernels/gemm_tile.cuh k-gemm \
 	'/store_f32\(w_tile/{n;s/__syncthreads\(\);//;}'
-plant 'the next tile over the one that others still read' kernels/gemm.cu k-gemm \
+plant 'the next tile over the one that others still read' kernels/gemm_tile.cuh k-gemm \
 	'/k \+= DEPTH/s/turn \^= 1/turn ^= 0/'
 plant 'one column too many' kernels/gemm.cu k-gemm \
-	's/col >= a\.n\)/col > a.n)/'
+	's/c >= a\.n\)/c > a.n)/'
 plant 'no bias' kernels/gemm.cu k-gemm \
-	's/a\.bias != NULL \? sum \+ a\.bias\[col\] : sum/sum/'
-plant 'weights a k apart, not a depth' kernels/gemm.cu k-gemm \
-	's|row \* \(a\.depth / 2\) \+ pair|row * (a.k / 2) + pair|'
-plant 'a register of an mma that holds the wrong pair' kernels/gemm.cu k-gemm \
+	's/a\.bias != NULL \? sum \+ a\.bias\[c\] : sum/sum/'
+plant 'weights a k apart, not a depth' kernels/gemm_tile.cuh k-gemm \
+	's|row \* \(w\.depth / 2\) \+ pair|row * (w.k / 2) + pair|'
+plant 'a register of an mma that holds the wrong pair' kernels/gemm_tile.cuh k-gemm \
 	's/(p\[i\]\[3\] = .*)\[pair \+ 4\]/\1[pair]/'
+plant 'a window that begins in the image, not in the padding' kernels/conv.cu k-conv2d \
+	's/\(int\)\(col \* a\.stride\) - \(int\)a\.pad/(int)(col * a.stride)/'
+plant 'an enlarged image by the wrong side' kernels/conv.cu k-conv2d \
+	's|x = x \* a\.width / a\.up_width|x = x * a.width / a.up_height|'
+plant 'the next tap where a pair ends one' kernels/conv.cu k-conv2d \
+	's/c\.channel \+ 1 < a\.in/true/'
+plant 'the last pixels of a part, twice' kernels/group_norm.cu k-group-norm \
+	's/end - i < 32 \? end : i \+ 32/i + 32/'
+plant 'a variance around the wrong mean' kernels/group_norm.cu k-group-norm \
+	's/square \+ 2 \* off \* sum/square/'
 plant 'a query that sees the key after its own' kernels/attention.cu k-attention \
 	's/row < keys \? row \+ 1 : keys/row < keys ? row + 2 : keys/'
 plant 'sums that do not shrink when a greater score comes' kernels/attention.cu k-attention \

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "kernels/cuda.h"
+#include "kernels/image_ops.h"
 
 static const char *const calls[] = {
 #define NAME(name, args) #name,
@@ -45,11 +46,54 @@ attend(struct bs_dev *d, const struct bs_mem *x, const struct bs_mem *out,
     return bs_dev_attention(d, &a);
 }
 
-/* Everything that a device has, once; what was made is freed in any case. */
+/* What was made is freed in any case. */
+struct made {
+    struct bs_mem m[BUFFERS];
+    struct bs_weight *w;
+    struct bs_conv *conv;
+    struct bs_encoder *enc;
+    struct bs_ragged ragged;
+};
+
 static int
-run_all(struct bs_dev *d, struct bs_mem m[BUFFERS], struct bs_weight **w,
-        struct bs_encoder **enc, struct bs_ragged *ragged, float *host)
+run_images(struct bs_dev *d, struct made *made, const float *host)
 {
+    const struct bs_conv_shape shape = {3, 4, 3, 1, 1};
+    const struct bs_mem *m = made->m;
+    struct bs_conv2d conv = {.x = m[X],
+                             .y = m[WIDE],
+                             .ldx = 3,
+                             .ldy = 4,
+                             .batch = 1,
+                             .height = ROWS,
+                             .width = ROWS};
+    const struct bs_group_norm norm = {.x = m[WIDE],
+                                       .y = m[WIDE],
+                                       .ldx = 4,
+                                       .ldy = 4,
+                                       .batch = 1,
+                                       .pixels = ROWS,
+                                       .channels = 4,
+                                       .groups = 2,
+                                       .gamma = m[X],
+                                       .beta = m[X]};
+    int r =
+        bs_dev_conv(d, &made->conv, host, BS_DTYPE_F32, &shape, BS_MATH_F32);
+
+    conv.w = made->conv;
+    if (r == 0)
+        r = bs_dev_conv2d(d, &conv);
+    return r < 0 ? r : bs_dev_group_norm(d, &norm);
+}
+
+/* Everything that a device has, once. */
+static int
+run_all(struct bs_dev *d, struct made *made, float *host)
+{
+    struct bs_mem *m = made->m;
+    struct bs_weight **w = &made->w;
+    struct bs_encoder **enc = &made->enc;
+    struct bs_ragged *ragged = &made->ragged;
     static const float one[3] = {1, 1, 1};
     const size_t bytes = ROWS * WIDTH * sizeof(float);
     uint32_t idx[ROWS * TOP] = {0};
@@ -86,6 +130,8 @@ run_all(struct bs_dev *d, struct bs_mem m[BUFFERS], struct bs_weight **w,
     if (r == 0)
         r = bs_dev_geglu(d, &m[WIDE], &m[Y], ROWS, WIDTH);
     if (r == 0)
+        r = run_images(d, made, host);
+    if (r == 0)
         r = bs_dev_encoder(d, enc, host, NULL, ATOMS, WIDTH, BS_SCREEN_AUTO);
     val = m[CODES];
     val.p = (char *)val.p + bytes;
@@ -111,10 +157,7 @@ static int
 use_device(void)
 {
     struct floats host = floats_of(ATOMS * WIDTH, 1, 1);
-    struct bs_mem m[BUFFERS] = {{0}};
-    struct bs_weight *w = NULL;
-    struct bs_encoder *enc = NULL;
-    struct bs_ragged ragged = {0};
+    struct made made = {.w = NULL};
     struct bs_err e = {0};
     struct bs_dev *d;
     bool there;
@@ -122,13 +165,14 @@ use_device(void)
     int r = bs_cuda_open(&d, 0, &there, &e);
 
     if (r == 0) {
-        r = run_all(d, m, &w, &enc, &ragged, host.at);
+        r = run_all(d, &made, host.at);
         e = *bs_dev_error(d);
-        bs_ragged_release(&ragged);
-        bs_dev_encoder_free(d, enc);
-        bs_dev_weight_free(d, w);
+        bs_ragged_release(&made.ragged);
+        bs_dev_encoder_free(d, made.enc);
+        bs_dev_conv_free(d, made.conv);
+        bs_dev_weight_free(d, made.w);
         for (i = 0; i < BUFFERS; i++)
-            bs_dev_free(d, &m[i]);
+            bs_dev_free(d, &made.m[i]);
         bs_dev_close(d);
     }
     if (!floats_free(&host) || r != -e.code || (r < 0 && e.text[0] == '\0'))

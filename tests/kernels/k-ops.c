@@ -207,7 +207,7 @@ case_tables(const struct sources *s, const struct op *op, bool staged,
  * here nor in the CUDA device's table is a mistake. */
 static const char *const cpu_only[] = {
 #define NAME(name, call) #name,
-    IMAGE_OPS(NAME) TRAIN_OPS(NAME)
+    TRAIN_OPS(NAME)
 #undef NAME
 };
 

@@ -325,6 +325,51 @@ staged_decode(struct bs_dev *d, const struct bs_dev_decode *a)
     return finish(&s, d, CALL(s, decode, &b));
 }
 
+static int
+staged_conv(struct bs_dev *d, struct bs_conv **out, const void *w,
+            enum bs_dtype type, const struct bs_conv_shape *shape,
+            enum bs_math math)
+{
+    return failed(d, bs_dev_conv(cuda_of(d), out, w, type, shape, math));
+}
+
+static void
+staged_conv_free(struct bs_dev *d, struct bs_conv *w)
+{
+    bs_dev_conv_free(cuda_of(d), w);
+}
+
+static int
+staged_conv2d(struct bs_dev *d, const struct bs_dev_conv2d *a)
+{
+    struct arrays s = {.cuda = cuda_of(d)};
+    const struct bs_conv_shape *shape = &a->w->shape;
+    size_t in = a->batch * a->height * a->width;
+    size_t out = a->batch * a->out_height * a->out_width;
+    struct bs_dev_conv2d b = *a;
+
+    b.x = read_only(&s, a->x, rows_bytes(in, shape->in, a->ldx));
+    b.y = lend(&s, a->y, rows_bytes(out, shape->out, a->ldy), true);
+    b.bias = read_only(&s, a->bias, shape->out * sizeof(float));
+    b.residual =
+        read_only(&s, a->residual, rows_bytes(out, shape->out, a->ldr));
+    return finish(&s, d, CALL(s, conv2d, &b));
+}
+
+static int
+staged_group_norm(struct bs_dev *d, const struct bs_dev_group_norm *a)
+{
+    struct arrays s = {.cuda = cuda_of(d)};
+    size_t pixels = a->batch * a->pixels, row = a->channels * sizeof(float);
+    struct bs_dev_group_norm b = *a;
+
+    b.x = read_only(&s, a->x, rows_bytes(pixels, a->channels, a->ldx));
+    b.y = lend(&s, a->y, rows_bytes(pixels, a->channels, a->ldy), true);
+    b.gamma = read_only(&s, a->gamma, row);
+    b.beta = read_only(&s, a->beta, row);
+    return finish(&s, d, CALL(s, group_norm, &b));
+}
+
 /* ---- life ------------------------------------------------------------------
  */
 
@@ -352,6 +397,10 @@ static const struct bs_dev_ops staged_ops = {
     .encode_threshold = staged_threshold,
     .encode_batch = staged_batch,
     .decode = staged_decode,
+    .conv = staged_conv,
+    .conv_free = staged_conv_free,
+    .conv2d = staged_conv2d,
+    .group_norm = staged_group_norm,
 };
 
 int
