@@ -1,16 +1,19 @@
 #!/bin/sh
 # --device=cuda: whole commands on the GPU path, run by the emulation of
-# tests/cuda, against the same on the CPU.
+# tests/cuda or, without BS_FAKE (make check-gpu), by a GPU, against the same on
+# the CPU.
 . "${0%/*}/lib.sh"
 
-: "${BS_FAKE:?run through 'make check'}"
+BS_FAKE=${BS_FAKE:-}
 PATH=${BS_EMU:-$BS_BIN}:$PATH
 cp -R "$BS_SRC/tests/golden/dinov2" golden
 cp "$BS_SRC/tests/golden/sae/registers.safetensors" sae.safetensors
 bs-fetch "$BS_SRC/tests/sample" -o real.bs
 bs-fetch golden/images -o two.bs
 # gpu command...: with the fake driver in the place of the real one.
-gpu () { LD_LIBRARY_PATH=$BS_FAKE "$@"; }
+gpu () { LD_LIBRARY_PATH=${BS_FAKE:-${LD_LIBRARY_PATH:-}} "$@"; }
+# fake 'title' 'script': a point that wants what a real driver cannot.
+fake () { test -z "$BS_FAKE" || ok "$@"; }
 embed () { model=$1; shift; bs-embed -m golden/$model --size=42 --dtype=f32 "$@"; }
 encode () { bs-sae encode -m sae.safetensors "$@"; }
 decode () { bs-sae decode -m sae.safetensors "$@"; }
@@ -31,7 +34,7 @@ near () {
 embed registers two.bs --device=cpu -o features.bs
 encode --device=cpu features.bs -o codes.bs
 
-ok 'auto takes the GPU that is there, and the CPU where none is' '
+fake 'auto takes the GPU that is there, and the CPU where none is' '
 	gpu embed registers two.bs -v 2>err >auto.bs
 	grep -q "cuda:0 (emulated" err
 	gpu embed registers two.bs --device=cuda:0 | cmp - auto.bs
@@ -40,7 +43,7 @@ ok 'auto takes the GPU that is there, and the CPU where none is' '
 	FAKE_CUDA_DEVICES=0 gpu embed registers two.bs -v 2>err | cmp - features.bs
 	grep -q "cpu (.*; no device .cuda:0.: 0 are there" err
 '
-ok 'BS_DEVICE is what --device is unless it is given' '
+fake 'BS_DEVICE is what --device is unless it is given' '
 	BS_DEVICE=cuda gpu embed registers two.bs -v 2>err >/dev/null
 	grep -q "cuda:0" err
 	BS_DEVICE=cuda gpu embed registers two.bs --device=cpu | cmp - features.bs
@@ -48,7 +51,7 @@ ok 'BS_DEVICE is what --device is unless it is given' '
 	BS_DEVICE=no exits 64 embed registers two.bs 2>err >/dev/null
 	says "no device .no." err
 '
-ok 'no driver, no such GPU: 69, one line, no output' '
+fake 'no driver, no such GPU: 69, one line, no output' '
 	exits 69 embed registers two.bs --device=cuda -o none.bs 2>err
 	says "device .cuda.: no driver: .*libcuda.so.1" err
 	FAKE_CUDA_DEVICES=2 exits 69 gpu embed registers two.bs --device=cuda:2 -o none.bs 2>err
@@ -71,6 +74,11 @@ ok 'the same in bf16, less exactly' '
 	near cpu.bs gpu.bs 0.1
 	gpu embed registers two.bs --device=cuda >f32.bs
 	! cmp -s gpu.bs f32.bs
+'
+ok 'auto is the GPU' '
+	gpu embed registers two.bs -v 2>err >auto.bs
+	grep -q "cuda:0 (" err
+	BS_DEVICE=cuda gpu embed registers two.bs | cmp - auto.bs
 '
 ok 'batches, reruns, order of lanes, late work: the same bytes' '
 	gpu embed registers two.bs --device=cuda >gpu.bs
@@ -122,7 +130,7 @@ ok 'a bad value is found there too' '
 	exits 65 gpu encode --device=cuda nan.safetensors 2>err >/dev/null
 	says "not finite" err
 '
-ok 'no memory on the GPU: 71, the size asked for, and what to do' '
+fake 'no memory on the GPU: 71, the size asked for, and what to do' '
 	FAKE_CUDA_MEMORY=100000 exits 71 gpu embed registers two.bs --device=cuda -o none.bs 2>err
 	says "out of memory on device .cuda:0.: [0-9]+ bytes asked for, [0-9]+ of 100000 free; a smaller batch" err
 	test ! -e none.bs
@@ -159,14 +167,14 @@ broken () {
 bs-cat -n 1 two.bs -o one.bs
 embed registers one.bs --tokens=cls --device=cpu -o few.bs
 encode --device=cpu few.bs -o few-codes.bs
-ok 'whatever fails while embedding: one line, 69 or 71' '
+fake 'whatever fails while embedding: one line, 69 or 71' '
 	broken embed bs-embed -m golden/registers --size=14 --resize=14 --device=cuda one.bs
 '
-ok 'whatever fails while encoding' '
+fake 'whatever fails while encoding' '
 	broken encode bs-sae encode -m sae.safetensors --device=cuda few.bs
 	broken topk bs-sae encode -m sae.safetensors --select=topk -k 3 --device=cuda few.bs
 '
-ok 'whatever fails while decoding' '
+fake 'whatever fails while decoding' '
 	broken decode bs-sae decode -m sae.safetensors --device=cuda few-codes.bs
 '
 finish

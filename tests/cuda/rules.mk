@@ -56,7 +56,15 @@ cuda-report: $(PTXAS:ptxas=fatbin)
 cuda-report-update: $(PTXAS:ptxas=fatbin)
 	$(report) >tests/cuda/resources.tsv.new && mv tests/cuda/resources.tsv.new tests/cuda/resources.tsv
 
+$(BUILD)/tests/bench/bench-gpu: %: %.o $(LIB)
+	$(call say,LINK,$@)
+	$(link)
+
+## check-gpu: the tests of the GPU path on the GPU of this machine, and its speed
+check-gpu: all $(UNIT) $(BUILD)/tests/bench/bench-gpu
+	$(Q)BS_BIN='$(abspath $(BUILD))' BS_SRC='$(CURDIR)' PROVE='$(PROVE)' sh tests/cuda/check-gpu.sh
+
 ## ops: which operation runs on which device, and which case table runs it
 ops: $(BUILD)/tests/kernels/k-ops $(FAKE)
 	$(Q)BS_SRC='$(CURDIR)' BS_FAKE='$(abspath $(BUILD)/fake)' $< --list
-.PHONY: ops mutants cuda-report cuda-report-update
+.PHONY: check-gpu ops mutants cuda-report cuda-report-update
