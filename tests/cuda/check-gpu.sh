@@ -14,4 +14,5 @@ export BS_TEST_DEVICE=cuda BS_TEST_REQUIRE=all
 tests=$(grep -l 'devices_to_test(' tests/kernels/k-*.c | sed "s|tests/kernels/\(.*\)\.c|$BS_BIN/tests/kernels/\1|")
 ${PROVE:-prove} --exec '' $tests "$BS_BIN/tests/kernels/k-dev" "$BS_BIN/tests/kernels/k-ops" \
 	tests/t6000-cuda.sh || exit
-exec "$bench"
+"$bench" || exit
+sh tests/cuda/speed.sh
