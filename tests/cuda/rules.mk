@@ -31,11 +31,11 @@ $(FAKE): $(FAKE_OBJ)
 # nevertheless are linked once more, with a word in its place.
 ifneq ($(CUDA),1)
 EMU_BIN := $(BIN:$(BUILD)/%=$(BUILD)/emu/%)
-$(EMU_BIN): $(BUILD)/emu/%: $(BUILD)/cmd/%.o $(BUILD)/tests/cuda/image.o $(LIB)
+$(EMU_BIN): $(BUILD)/emu/%: $(BUILD)/cmd/%.o $(BUILD)/tests/cuda/no_kernels.o $(LIB)
 	@mkdir -p $(@D)
 	$(call say,LINK,$@)
 	$(link)
-$(filter $(BUILD)/tests/kernels/%,$(UNIT)): $(BUILD)/tests/cuda/image.o
+$(filter $(BUILD)/tests/kernels/%,$(UNIT)): $(BUILD)/tests/cuda/no_kernels.o
 endif
 
 -include $(FAKE_OBJ:.o=.d)

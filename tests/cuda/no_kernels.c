@@ -1,5 +1,5 @@
 /*
- * image.c - in the place of kernels/cuda_image.c where there is no nvcc: the
+ * no_kernels.c - in the place of kernels/cuda_image.c where there is no nvcc: the
  * emulation has the kernels itself, so that all the rest can still be run.
  */
 #include "kernels/cuda.h"
