@@ -164,9 +164,9 @@ main(int argc, char *argv[])
     bs_std_open(&c.out, &c.relay.writer, &c.o.std);
     if (c.o.tap_file != NULL)
         bs_gen_tap_open(&c.taps, &c.o);
-    check(
-        bs_dev_open_images(&dev, c.o.std.device, (unsigned)c.o.std.threads, &e),
-        &e);
+    check(bs_dev_open_alone(&dev, c.o.std.device, (unsigned)c.o.std.threads,
+                            c.o.std.wait_gpu, &e),
+          &e);
     bs_info("%s", bs_dev_describe(dev));
     check(bs_gen_open(&c.run, &c.o.gen, &sink, dev, &e), &e);
     bs_info("%s", bs_gen_describe(c.run));

@@ -191,6 +191,7 @@ bs_gen_parse(struct bs_gen_command_options *o, int argc, char *argv[])
                   "add concepts to what a transformer block adds"),
         BS_STD_THREADS(&o->std),
         BS_STD_DEVICE(&o->std),
+        BS_STD_WAIT_GPU(&o->std),
         BS_STD_SELECT(&o->std),
         BS_STD_INPUT(&o->std),
         BS_STD_OUTPUT(&o->std),

@@ -156,6 +156,7 @@ static const struct bs_dev_ops cuda_ops = {
     .layer_norm = bs_cuda_layer_norm,
     .swiglu = bs_cuda_swiglu,
     .geglu = bs_cuda_geglu,
+    .add = bs_cuda_add,
     .patchify = bs_cuda_patchify,
     .assemble = bs_cuda_assemble,
     .encoder = bs_cuda_encoder,

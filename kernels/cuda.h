@@ -39,6 +39,7 @@
     X(rows, layer_norm)         \
     X(rows, swiglu)             \
     X(rows, geglu)              \
+    X(rows, add)                \
     X(rows, patchify)           \
     X(rows, assemble)           \
     X(sae_decode, sae_decode)   \
@@ -175,6 +176,7 @@ int bs_cuda_attention(struct bs_dev *d, const struct bs_dev_attention *a);
 int bs_cuda_layer_norm(struct bs_dev *d, const struct bs_dev_layer_norm *a);
 int bs_cuda_swiglu(struct bs_dev *d, const struct bs_dev_gate *a);
 int bs_cuda_geglu(struct bs_dev *d, const struct bs_dev_gate *a);
+int bs_cuda_add(struct bs_dev *d, const struct bs_dev_add *a);
 int bs_cuda_patchify(struct bs_dev *d, const struct bs_dev_patchify *a);
 int bs_cuda_assemble(struct bs_dev *d, const struct bs_dev_assemble *a);
 

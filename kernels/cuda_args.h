@@ -35,6 +35,13 @@ struct bs_gate_args {
     unsigned row_blocks;
 };
 
+struct bs_add_args {
+    const float *x;
+    float *y;
+    size_t ldx, ldy, k;
+    unsigned row_blocks;
+};
+
 /* One thread an element of y. */
 struct bs_patchify_args {
     const uint8_t *rgb;

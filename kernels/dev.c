@@ -71,47 +71,22 @@ bs_dev_open(struct bs_dev **out, const char *name, unsigned threads,
                       "no device '%s': auto, cpu, cuda or cuda:N", name);
 }
 
-/* What was opened, if it `has` the operations of a task; else the CPU where any
- * device will do. */
-static int
-settle(struct bs_dev **out, const char *name, unsigned threads, bool has,
-       const char *task, struct bs_err *e)
-{
-    if (has)
-        return 0;
-    bs_dev_close(*out);
-    *out = NULL;
-    if (strcmp(name, "auto") == 0)
-        return open_cpu(out, threads, e);
-    return bs_err_set(e, BS_EX_UNAVAIL,
-                      "device '%s': %s does not run there yet; "
-                      "'--device=cpu' does",
-                      name, task);
-}
-
 int
 bs_dev_open_training(struct bs_dev **out, const char *name, unsigned threads,
                      struct bs_err *e)
 {
     int r = bs_dev_open(out, name, threads, e);
 
-    return r < 0 ? r
-                 : settle(out, name, threads, (*out)->ops->train != NULL,
-                          "training", e);
-}
-
-int
-bs_dev_open_images(struct bs_dev **out, const char *name, unsigned threads,
-                   struct bs_err *e)
-{
-    int r = bs_dev_open(out, name, threads, e);
-
-    return r < 0 ? r
-                 : settle(out, name, threads,
-                          (*out)->ops->conv2d != NULL &&
-                              (*out)->ops->group_norm != NULL &&
-                              (*out)->ops->add != NULL,
-                          "making images", e);
+    if (r < 0 || (*out)->ops->train != NULL)
+        return r;
+    bs_dev_close(*out);
+    *out = NULL;
+    if (strcmp(name, "auto") == 0)
+        return open_cpu(out, threads, e);
+    return bs_err_set(e, BS_EX_UNAVAIL,
+                      "device '%s': training does not run there yet; "
+                      "'--device=cpu' does",
+                      name);
 }
 
 void
@@ -376,7 +351,7 @@ bs_dev_add(struct bs_dev *d, const struct bs_mem *x, size_t ldx,
     r = bs_range_check(d, "add", "x", x, bs_range_rows(m, k, ldx));
     if (r == 0)
         r = bs_range_check(d, "add", "y", y, bs_range_rows(m, k, ldy));
-    return r < 0 || m == 0 || k == 0 ? r : d->ops->add(d, &a);
+    return r < 0 || m == 0 || k == 0 ? r : BS_DEV_CALL(d, add, d, &a);
 }
 
 int

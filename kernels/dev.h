@@ -53,9 +53,6 @@ int bs_dev_open(struct bs_dev **out, const char *name, unsigned threads,
  * device that has them. */
 int bs_dev_open_training(struct bs_dev **out, const char *name,
                          unsigned threads, struct bs_err *e) BS_CHECKED;
-/* The same for the operations of image_ops.h. */
-int bs_dev_open_images(struct bs_dev **out, const char *name, unsigned threads,
-                       struct bs_err *e) BS_CHECKED;
 void bs_dev_close(struct bs_dev *d);
 
 /* "cpu (avx2, 2 threads)" and the like, for -v. */

@@ -70,6 +70,15 @@ BS_KERNEL(geglu, BS_EACH_THREADS, 4, bs_gate_args)
     a.y[row * a.k + col] = x[0] * bs_gelu(x[a.k]);
 }
 
+BS_KERNEL(add, BS_EACH_THREADS, 4, bs_add_args)
+{
+    size_t row, col;
+
+    place(a.row_blocks, &row, &col);
+    if (col < a.k)
+        a.y[row * a.ldy + col] += a.x[row * a.ldx + col];
+}
+
 BS_KERNEL(patchify, BS_EACH_THREADS, 4, bs_patchify_args)
 {
     size_t at = blockIdx.x * (size_t)BS_EACH_THREADS + threadIdx.x;

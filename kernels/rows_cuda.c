@@ -48,6 +48,16 @@ bs_cuda_geglu(struct bs_dev *d, const struct bs_dev_gate *a)
 }
 
 int
+bs_cuda_add(struct bs_dev *d, const struct bs_dev_add *a)
+{
+    struct bs_cuda *c = (struct bs_cuda *)d;
+    struct bs_add_args args = {a->x, a->y, a->ldx, a->ldy, a->k, 0};
+    struct bs_grid grid = bs_cuda_each(a->m, a->k, &args.row_blocks);
+
+    return BS_LAUNCH(c, add, grid, args);
+}
+
+int
 bs_cuda_patchify(struct bs_dev *d, const struct bs_dev_patchify *a)
 {
     struct bs_cuda *c = (struct bs_cuda *)d;

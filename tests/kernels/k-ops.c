@@ -31,6 +31,7 @@
     X(layer_norm, layer_norm)             \
     X(swiglu, swiglu)                     \
     X(geglu, geglu)                       \
+    X(add, add)                           \
     X(patchify, patchify)                 \
     X(assemble, assemble)                 \
     X(encoder, encoder)                   \

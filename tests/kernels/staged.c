@@ -232,6 +232,17 @@ staged_geglu(struct bs_dev *d, const struct bs_dev_gate *a)
 }
 
 static int
+staged_add(struct bs_dev *d, const struct bs_dev_add *a)
+{
+    struct arrays s = {.cuda = cuda_of(d)};
+    struct bs_dev_add b = *a;
+
+    b.x = read_only(&s, a->x, rows_bytes(a->m, a->k, a->ldx));
+    b.y = lend(&s, a->y, rows_bytes(a->m, a->k, a->ldy), true);
+    return finish(&s, d, CALL(s, add, &b));
+}
+
+static int
 staged_patchify(struct bs_dev *d, const struct bs_dev_patchify *a)
 {
     struct arrays s = {.cuda = cuda_of(d)};
@@ -389,6 +400,7 @@ static const struct bs_dev_ops staged_ops = {
     .layer_norm = staged_layer_norm,
     .swiglu = staged_swiglu,
     .geglu = staged_geglu,
+    .add = staged_add,
     .patchify = staged_patchify,
     .assemble = staged_assemble,
     .encoder = staged_encoder,
