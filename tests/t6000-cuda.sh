@@ -10,8 +10,8 @@ cp -R "$BS_SRC/tests/golden/dinov2" golden
 cp "$BS_SRC/tests/golden/sae/registers.safetensors" sae.safetensors
 bs-fetch "$BS_SRC/tests/sample" -o real.bs
 bs-fetch golden/images -o two.bs
-# gpu command...: with the fake driver in the place of the real one.
 tab=$(printf '\t')
+# gpu command...: with the fake driver in the place of the real one.
 gpu () { LD_LIBRARY_PATH=${BS_FAKE:-${LD_LIBRARY_PATH:-}} "$@"; }
 # fake 'title' 'script': a point that wants what a real driver cannot.
 fake () { test -z "$BS_FAKE" || ok "$@"; }

@@ -145,6 +145,19 @@ devices_to_test(struct bs_isa isa[DEVICES])
 #define EMULATED_PRODUCTS 3e8
 #endif
 
+/* The thread sanitizer looks for races: of the emulation's cases it takes those
+ * that have all loops and barriers, without those that are about values. */
+static inline bool
+races_only(const struct bs_isa *isa)
+{
+#if defined(__SANITIZE_THREAD__)
+    return staged_slow(isa);
+#else
+    (void)isa;
+    return false;
+#endif
+}
+
 /* The emulation takes every so many-th of many small cases, and leaves out
  * those of too many products. */
 static inline bool
