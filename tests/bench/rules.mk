@@ -33,6 +33,10 @@ bench-embed: all $(PARITY_PYTHON)
 	   $(PARITY_PYTHON) -m pip install -q onnx onnxscript onnxruntime
 	$(Q)env -u OPENBLAS_CORETYPE -u OPENBLAS_L2_SIZE $(PARITY_PYTHON) tests/bench/bench-embed.py $(BUILD)/bs-embed
 
+## bench-gen: seconds of the UNet and the decoder of Stable Diffusion 1.5 against PyTorch
+bench-gen: $(NETWORKS) $(PARITY_PYTHON)
+	$(Q)env -u OPENBLAS_CORETYPE -u OPENBLAS_L2_SIZE $(PARITY_PYTHON) tests/bench/bench-gen.py $(NETWORKS)
+
 ## bench-sae: tokens a second of codes against overcomplete, and by kernel
 bench-sae: all $(BENCH_BIN)/bench-sae-encode $(PARITY_PYTHON)
 	$(Q)$(PARITY_PYTHON) tests/bench/bench-sae.py $(BUILD)/bs-sae
@@ -60,9 +64,10 @@ bench:
 	$(Q)$(MAKE) bench-kernels
 	$(Q)$(MAKE) bench-cat
 	$(Q)$(MAKE) bench-embed
+	$(Q)$(MAKE) bench-gen
 	$(Q)$(MAKE) bench-sae
 	$(Q)$(MAKE) bench-sae-train
 	$(Q)$(MAKE) bench-sae-eval
 	$(Q)$(MAKE) bench-energy
 
-.PHONY: bench bench-peers bench-kernels bench-embed bench-cat bench-sae bench-sae-train bench-sae-eval bench-energy
+.PHONY: bench bench-peers bench-kernels bench-embed bench-gen bench-cat bench-sae bench-sae-train bench-sae-eval bench-energy
