@@ -102,6 +102,7 @@ parse(struct command *c, int argc, char *argv[])
                 "images at once (never changes the output)"),
         BS_STD_THREADS(&c->std),
         BS_STD_DEVICE(&c->std),
+        BS_STD_WAIT_GPU(&c->std),
         BS_STD_SELECT(&c->std),
         BS_STD_INPUT(&c->std),
         BS_STD_OUTPUT(&c->std),
@@ -163,7 +164,9 @@ main(int argc, char *argv[])
 
     c.relay.stage = &stage;
     bs_std_open(&c.out, &c.relay.writer, &c.std);
-    check(bs_dev_open(&dev, c.std.device, c.options.threads, &e), &e);
+    check(bs_dev_open_alone(&dev, c.std.device, c.options.threads,
+                            c.std.wait_gpu, &e),
+          &e);
     bs_info("%s", bs_dev_describe(dev));
     check(bs_embed_open(&c.run.embed, &c.options, &sink, dev, &e), &e);
     bs_info("%s", bs_embed_describe(c.run.embed));

@@ -133,6 +133,7 @@ bs_eval_command_line(struct bs_eval_options *o, int argc, char *argv[])
         BS_SAE_CHOICE(&x.choice),
         BS_STD_THREADS(std),
         BS_STD_DEVICE(std),
+        BS_STD_WAIT_GPU(std),
         BS_STD_SELECT(std),
         OPT_SIZE(0, "memory", "size", &std->memory, 1 << 20, UINT64_MAX, "bound of a record, and of pairs of concepts (default 1G)"),
         OPT_FLAG(0, "allow-partial", &std->allow_partial, "accept input that ended early"),

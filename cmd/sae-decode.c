@@ -53,6 +53,7 @@ parse(struct command *c, int argc, char *argv[])
                  "type to write: f32 (default), f16, bf16"),
         BS_STD_THREADS(&c->std),
         BS_STD_DEVICE(&c->std),
+        BS_STD_WAIT_GPU(&c->std),
         BS_STD_SELECT(&c->std),
         BS_STD_INPUT(&c->std),
         BS_STD_OUTPUT(&c->std),
@@ -88,7 +89,9 @@ bs_sae_decode_main(int argc, char *argv[])
 
     check(bs_sae_load(&sae, c.model, &e), &e);
     bs_std_open(&c.out, &c.relay.writer, &c.std);
-    check(bs_dev_open(&dev, c.std.device, (unsigned)c.std.threads, &e), &e);
+    check(bs_dev_open_alone(&dev, c.std.device, (unsigned)c.std.threads,
+                            c.std.wait_gpu, &e),
+          &e);
     check(bs_sae_decode_open(&decode, &sae, types[c.dtype], dev, c.relay.writer,
                              &e),
           &e);

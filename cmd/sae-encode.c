@@ -58,6 +58,7 @@ parse(struct command *c, int argc, char *argv[])
                  "type of the values: f16 (default), f32"),
         BS_STD_THREADS(&c->std),
         BS_STD_DEVICE(&c->std),
+        BS_STD_WAIT_GPU(&c->std),
         BS_STD_SELECT(&c->std),
         BS_STD_INPUT(&c->std),
         BS_STD_OUTPUT(&c->std),
@@ -126,7 +127,9 @@ bs_sae_encode_main(int argc, char *argv[])
     options.dtype = c.dtype == 0 ? BS_DTYPE_F16 : BS_DTYPE_F32;
     options.digest = c.std.provenance;
     bs_std_open(&c.out, &c.relay.writer, &c.std);
-    check(bs_dev_open(&dev, c.std.device, (unsigned)c.std.threads, &e), &e);
+    check(bs_dev_open_alone(&dev, c.std.device, (unsigned)c.std.threads,
+                            c.std.wait_gpu, &e),
+          &e);
     check(
         bs_sae_encode_open(&encode, &c.sae, &options, dev, c.relay.writer, &e),
         &e);

@@ -254,7 +254,8 @@ open_all(struct command *c)
     struct bs_err e = {0};
     size_t i;
 
-    check(bs_dev_open(&c->dev, c->o.std.device, (unsigned)c->o.std.threads, &e),
+    check(bs_dev_open_alone(&c->dev, c->o.std.device,
+                            (unsigned)c->o.std.threads, c->o.std.wait_gpu, &e),
           &e);
     check(bs_pool_open(&c->pool, (unsigned)c->o.std.threads, &e), &e);
     check(bs_atoms_open(&c->atoms, s->dec_w, s->concepts, s->width, &e), &e);

@@ -17,8 +17,9 @@
 /* Values of the standard options, with their defaults in BS_STD_DEFAULT. */
 struct bs_std {
     const char *output;
-    uint64_t threads; /* 0: one a processor */
+    uint64_t threads;   /* 0: one a processor */
     const char *device; /* unless named, $BS_DEVICE, or auto */
+    uint64_t wait_gpu;  /* seconds; 0: share it */
     uint64_t memory;
     int64_t level;
     const char *shard;
@@ -29,10 +30,10 @@ struct bs_std {
     bool quiet, allow_partial;
 };
 
-#define BS_STD_DEFAULT                                                         \
-    {                                                                          \
-        .memory = (uint64_t)1 << 30, .level = BS_LEVEL_AUTO,                   \
-        .limit = UINT64_MAX, .provenance = 1, .progress = -1                   \
+#define BS_STD_DEFAULT                                       \
+    {                                                        \
+        .memory = (uint64_t)1 << 30, .level = BS_LEVEL_AUTO, \
+        .limit = UINT64_MAX, .provenance = 1, .progress = -1 \
     }
 
 /*
@@ -69,6 +70,9 @@ struct bs_std {
             "threads to use (default: all; never changes the output)")
 #define BS_STD_DEVICE(s) \
     OPT_STR(0, "device", "name", &(s)->device, "auto, cpu, cuda or cuda:N")
+#define BS_STD_WAIT_GPU(s)                                       \
+    OPT_SECONDS(0, "wait-gpu", "time", &(s)->wait_gpu, 31536000, \
+                "wait for others with this option to leave the GPU")
 
 /*
  * Start of every main(): bs_prog_init, parse, the checks of the standard

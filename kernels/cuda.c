@@ -139,6 +139,7 @@ cuda_close(struct bs_dev *d)
         c->cu.cuCtxSetCurrent(NULL);
         c->cu.cuDevicePrimaryCtxRelease_v2(c->device);
     }
+    bs_cuda_leave(c);
     bs_free(c); /* the library stays: drivers do not take being closed */
 }
 
@@ -203,7 +204,7 @@ load_driver(struct bs_cuda *c, bool *there)
 }
 
 static int
-start(struct bs_cuda *c, int ordinal)
+start(struct bs_cuda *c, int ordinal, uint64_t wait)
 {
     int r, count = 0, version = 0, shared = 0;
     char name[64] = "";
@@ -216,6 +217,8 @@ start(struct bs_cuda *c, int ordinal)
                        "no device 'cuda:%d': %d are there", ordinal, count);
     if (r == 0)
         r = BS_CU(c, cuDeviceGet, &c->device, ordinal);
+    if (r == 0 && wait > 0)
+        r = bs_cuda_wait(c, wait);
     if (r == 0)
         r = BS_CU(c, cuDriverGetVersion, &version);
     if (r == 0)
@@ -238,7 +241,8 @@ start(struct bs_cuda *c, int ordinal)
 }
 
 int
-bs_cuda_open(struct bs_dev **out, int ordinal, bool *there, struct bs_err *e)
+bs_cuda_open(struct bs_dev **out, int ordinal, uint64_t wait, bool *there,
+             struct bs_err *e)
 {
     struct bs_cuda *c = bs_alloc_array(1, sizeof *c);
     int r;
@@ -249,11 +253,12 @@ bs_cuda_open(struct bs_dev **out, int ordinal, bool *there, struct bs_err *e)
         return bs_err_memory(e, "device", sizeof *c);
     c->dev.ops = &cuda_ops;
     c->device = ordinal;
+    c->lock = -1;
     c->scores_bytes = BS_SCORES_BYTES;
     c->hits_room = BS_HITS_ROOM;
     r = load_driver(c, there);
     if (r == 0)
-        r = start(c, ordinal);
+        r = start(c, ordinal, wait);
     if (r < 0) {
         if (e->code == 0)
             *e = c->dev.err;

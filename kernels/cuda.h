@@ -105,6 +105,7 @@ struct bs_cuda {
     void *library;
     struct bs_cu cu;
     int device;
+    int lock; /* file of the GPU, or -1 */
     void *context, *stream;
     size_t most_shared; /* of a block */
     struct bs_cuda_stage stage[2];
@@ -117,9 +118,14 @@ struct bs_cuda {
 
 /* Whether this build has GPU kernels. */
 bool bs_cuda_built(void);
-/* Device `ordinal`; 0 or -BS_EX_UNAVAIL.  *there: libcuda could be opened. */
-int bs_cuda_open(struct bs_dev **out, int ordinal, bool *there,
+/* Device `ordinal`, alone if it is free within `wait` seconds, which are not 0;
+ * 0 or -BS_EX_UNAVAIL.  *there: libcuda could be opened. */
+int bs_cuda_open(struct bs_dev **out, int ordinal, uint64_t wait, bool *there,
                  struct bs_err *e) BS_CHECKED;
+
+/* Be alone on the device before `seconds` are over, until it is closed. */
+int bs_cuda_wait(struct bs_cuda *c, uint64_t seconds) BS_CHECKED;
+void bs_cuda_leave(struct bs_cuda *c);
 
 /* 0 where `error` is; otherwise an error that names the call and what CUDA
  * calls the error. */

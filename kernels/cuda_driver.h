@@ -23,6 +23,7 @@
     X(cuDeviceGetCount, (int *count))                                         \
     X(cuDeviceGet, (int *device, int ordinal))                                \
     X(cuDeviceGetName, (char *name, int room, int device))                    \
+    X(cuDeviceGetUuid_v2, (unsigned char *uuid, int device))                  \
     X(cuDeviceGetAttribute, (int *value, int attribute, int device))          \
     X(cuDevicePrimaryCtxRetain, (void **context, int device))                 \
     X(cuDevicePrimaryCtxRelease_v2, (int device))                             \

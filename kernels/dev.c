@@ -22,14 +22,15 @@ open_cpu(struct bs_dev **out, unsigned threads, struct bs_err *e)
 /* A GPU where one can be had, and no word where there is no driver; but why it
  * could not be had where there is one. */
 static int
-open_auto(struct bs_dev **out, unsigned threads, struct bs_err *e)
+open_auto(struct bs_dev **out, unsigned threads, uint64_t wait,
+          struct bs_err *e)
 {
     struct bs_err why = {0};
     bool there = false;
     size_t n;
     int r;
 
-    if (bs_cuda_built() && bs_cuda_open(out, 0, &there, &why) == 0)
+    if (bs_cuda_built() && bs_cuda_open(out, 0, wait, &there, &why) == 0)
         return 0;
     r = open_cpu(out, threads, e);
     if (r < 0 || !there)
@@ -41,7 +42,8 @@ open_auto(struct bs_dev **out, unsigned threads, struct bs_err *e)
 }
 
 static int
-open_cuda(struct bs_dev **out, const char *name, struct bs_err *e)
+open_cuda(struct bs_dev **out, const char *name, uint64_t wait,
+          struct bs_err *e)
 {
     const char *number = name[4] == ':' ? name + 5 : "0";
     uint64_t ordinal;
@@ -53,20 +55,27 @@ open_cuda(struct bs_dev **out, const char *name, struct bs_err *e)
     if (!bs_cuda_built())
         return bs_err_set(e, BS_EX_UNAVAIL,
                           "device '%s': built without GPU kernels", name);
-    return bs_cuda_open(out, (int)ordinal, &there, e);
+    return bs_cuda_open(out, (int)ordinal, wait, &there, e);
 }
 
 int
 bs_dev_open(struct bs_dev **out, const char *name, unsigned threads,
             struct bs_err *e)
 {
+    return bs_dev_open_alone(out, name, threads, 0, e);
+}
+
+int
+bs_dev_open_alone(struct bs_dev **out, const char *name, unsigned threads,
+                  uint64_t wait, struct bs_err *e)
+{
     *out = NULL;
     if (strcmp(name, "cuda") == 0 || strncmp(name, "cuda:", 5) == 0)
-        return open_cuda(out, name, e);
+        return open_cuda(out, name, wait, e);
     if (strcmp(name, "cpu") == 0)
         return open_cpu(out, threads, e);
     if (strcmp(name, "auto") == 0)
-        return open_auto(out, threads, e);
+        return open_auto(out, threads, wait, e);
     return bs_err_set(e, BS_EX_USAGE,
                       "no device '%s': auto, cpu, cuda or cuda:N", name);
 }

@@ -49,8 +49,16 @@ enum bs_math {
  */
 int bs_dev_open(struct bs_dev **out, const char *name, unsigned threads,
                 struct bs_err *e) BS_CHECKED;
-/* The same for what needs the operations of sae_train_ops.h: "auto" is then a
- * device that has them. */
+/*
+ * The same, and a GPU not at once with others who call this: once they have
+ * closed it, at most `wait` seconds later (0: as bs_dev_open, at once).  A GPU
+ * that is not free by then, or when a stop is wanted (common/stop.h), could not
+ * be had.
+ */
+int bs_dev_open_alone(struct bs_dev **out, const char *name, unsigned threads,
+                      uint64_t wait, struct bs_err *e) BS_CHECKED;
+/* bs_dev_open for what needs the operations of sae_train_ops.h: "auto" is then
+ * a device that has them. */
 int bs_dev_open_training(struct bs_dev **out, const char *name,
                          unsigned threads, struct bs_err *e) BS_CHECKED;
 void bs_dev_close(struct bs_dev *d);

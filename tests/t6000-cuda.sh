@@ -83,6 +83,41 @@ ok 'auto is the GPU' '
 	grep -q "cuda:0 (" err
 	BS_DEVICE=cuda gpu embed registers two.bs | cmp - auto.bs
 '
+# The lock is that of the first run; flock(1) is another command that has it.
+TMPDIR=$PWD/locks
+export TMPDIR
+mkdir locks
+alone () { gpu bs-embed -m golden/plain --size=14 --resize=14 "$@" two.bs; }
+ok '--wait-gpu: one after another, and what does not ask shares' '
+	alone --device=cuda >want.bs
+	test -z "$(ls locks)"
+	alone --device=cuda --wait-gpu=9 | cmp - want.bs
+	alone --wait-gpu=1m | cmp - want.bs
+	lock=$(ls locks/bs-gpu-*.lock)
+	test ! -s "$lock"
+	mkfifo go
+	(exec 9<"$lock"; flock 9; : >held; read -r end <go) &
+	while ! test -e held; do sleep 0.05; done
+	exits 69 alone --device=cuda --wait-gpu=1 2>err >out.bs
+	says "device .cuda:0. is in use by another command that waited" err
+	alone --wait-gpu=1 -v 2>err >auto.bs
+	grep -q "cpu (.*; device .cuda:0. is in use" err
+	alone --device=cuda | cmp - want.bs
+	alone --device=cuda --wait-gpu=10m >late.bs &
+	sleep 0.3
+	echo end >go
+	wait
+	cmp late.bs want.bs
+'
+ok '--wait-gpu: a lock that cannot be, a file that is none' '
+	TMPDIR=$PWD/nowhere exits 71 alone --device=cuda --wait-gpu=1 2>err >out.bs
+	says "cannot open .*nowhere/bs-gpu-" err
+	mkdir links
+	ln -s /dev/null "links/$(cd locks && ls)"
+	TMPDIR=$PWD/links exits 71 alone --device=cuda --wait-gpu=1 2>err >out.bs
+	says "cannot open " err
+'
+unset TMPDIR
 ok 'batches, reruns, order of lanes, late work: the same bytes' '
 	gpu embed registers two.bs --device=cuda >gpu.bs
 	gpu embed registers two.bs --device=cuda --batch=1 | cmp - gpu.bs

@@ -232,6 +232,15 @@ cuDeviceGetName(char *name, int room, int device)
 }
 
 int
+cuDeviceGetUuid_v2(unsigned char *uuid, int device)
+{
+    ENTER();
+    memset(uuid, 0xfa, 15);
+    uuid[15] = (unsigned char)device;
+    return injected;
+}
+
+int
 cuDeviceGetAttribute(int *value, int attribute, int device)
 {
     ENTER();

@@ -162,7 +162,7 @@ use_device(void)
     struct bs_dev *d;
     bool there;
     size_t i;
-    int r = bs_cuda_open(&d, 0, &there, &e);
+    int r = bs_cuda_open(&d, 0, 60, &there, &e);
 
     if (r == 0) {
         r = run_all(d, &made, host.at);

@@ -283,7 +283,7 @@ main(int argc, char **argv)
         return ok(0, "BS_SRC names the sources, and the CPU opens"), 1;
     find_sources(&sources, root);
     staged_fake();
-    if (!bs_cuda_built() || bs_cuda_open(&d.cuda, 0, &there, &e) < 0 ||
+    if (!bs_cuda_built() || bs_cuda_open(&d.cuda, 0, 0, &there, &e) < 0 ||
         staged_open(&d.staged, &e) < 0)
         skip(bs_cuda_built() ? e.text : "built without GPU kernels");
     if (argc > 1 && strcmp(argv[1], "--list") == 0) {

@@ -426,7 +426,7 @@ staged_open(struct bs_dev **out, struct bs_err *e)
     if (s == NULL)
         return bs_err_memory(e, "device", sizeof *s);
     s->dev.ops = &staged_ops;
-    r = bs_cuda_open(&s->cuda, 0, &there, e);
+    r = bs_cuda_open(&s->cuda, 0, 0, &there, e);
     if (r < 0) {
         bs_free(s);
         return r;
