@@ -118,10 +118,28 @@ ok 'seeds: of the record, and of one generator' '
 	grep -q "no seed" err
 	exits 64 gen --seed-mode=torch --shard=0/2 in.csv 2>err
 '
-ok 'given noise: the first draw of a seed gives the same image' '
+ok 'noise: given by the record, of other generators' '
 	gen --noise=record in.csv 2>err >/dev/null && exit 1
 	exits 65 gen --on-error=fail --noise=record in.csv 2>err >/dev/null
 	says "no tensor .noise." err
+	python=$(python_with_numpy)
+	$python - <<-EOT
+	import json, struct, numpy as np
+	def save(path, shape, noise):
+	    head = {"__metadata__": {"key": "x", "caption": "a fox"},
+	            "noise": {"dtype": "F32", "shape": shape, "data_offsets": [0, noise.nbytes]}}
+	    text = json.dumps(head).encode()
+	    open(path, "wb").write(struct.pack("<Q", len(text)) + text + noise.tobytes())
+	noise = np.random.default_rng(1).standard_normal((4, 8, 8)).astype("<f4")
+	save("noise.safetensors", [4, 8, 8], noise)
+	save("odd.safetensors", [4, 64], noise)
+	EOT
+	gen --noise=record --latents noise.safetensors -o given.bs
+	test "$(keys given.bs)" = x
+	gen --noise=record --latents --seed=5 noise.safetensors | bs-cat -t >got
+	bs-cat -t given.bs | cmp - got
+	gen --latents noise.safetensors | bs-cat -t >other && ! cmp -s other got
+	exits 65 gen --noise=record odd.safetensors 2>err >/dev/null
 	gen --noise=torch-cuda in.csv -o cuda.bs
 	gen --noise=torch-cpu-f16 in.csv -o half.bs
 	bs-cat --verify cuda.bs half.bs
