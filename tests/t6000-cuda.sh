@@ -174,21 +174,20 @@ fake 'no memory on the GPU: 71, the size asked for, and what to do' '
 '
 # Calls that a command makes, and how often, from a run that is logged.
 # broken NAME command...: the first, second and last call of each entry point
-# (the first under the thread sanitizer) fails, and all after it: 69 or 71, one
-# line, nothing written.
+# fails, and all after it: 69 or 71, one line, nothing written.  Not under the
+# thread sanitizer: no thread runs that does not without failures.
 broken () {
 	log=$PWD/log.$1 && shift
 	rm -f "$log"
 	FAKE_CUDA_LOG=$log gpu "$@" >good.bs
 	sed -n "s/^call //p" "$log" >calls
 	test $(wc -l <calls) -gt 20
+	test "${BS_SAN:-}" != thread || return 0
 	while read name count
 	do
 		case $name in *Free*|*Destroy*|*Unload*|*Release*|cuStreamSync*|cuGetError*|cuMemGetInfo*) want=0 ;;
 		*Alloc*) want=71 ;; *) want=69 ;; esac
-		which='1 2 '$count
-		test "${BS_SAN:-}" != thread || which=1
-		for n in $which
+		for n in 1 2 $count
 		do
 			test $n -le $count || continue
 			rc=0

@@ -228,7 +228,9 @@ test_call(const char *call, unsigned growth)
 int
 main(void)
 {
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#if defined(__SANITIZE_THREAD__)
+    const unsigned growth = 1;
+#elif defined(__SANITIZE_ADDRESS__)
     const unsigned growth = 2;
 #else
     const unsigned growth = 8;
