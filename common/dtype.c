@@ -149,3 +149,17 @@ bs_from_f32(void *out, enum bs_dtype type, const float *in, size_t n)
         for (i = 0; i < n; i++)
             h[i] = bs_bf16_from_f32(in[i]);
 }
+
+bool
+bs_finite(const float *x, size_t n)
+{
+    uint32_t bits, most = 0;
+    size_t i;
+
+    for (i = 0; i < n; i++) {
+        memcpy(&bits, x + i, sizeof bits);
+        bits &= 0x7fffffff;
+        most = bits > most ? bits : most;
+    }
+    return most < 0x7f800000;
+}

@@ -48,4 +48,7 @@ uint16_t bs_bf16_from_f32(float f);
 void bs_to_f32(float *out, enum bs_dtype type, const void *in, size_t n);
 void bs_from_f32(void *out, enum bs_dtype type, const float *in, size_t n);
 
+/* No NaN and no infinity among n values. */
+bool bs_finite(const float *x, size_t n);
+
 #endif

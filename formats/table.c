@@ -374,15 +374,26 @@ bs_table_next(struct bs_table *t, const struct bs_row **row, struct bs_err *e)
     return r;
 }
 
+const struct bs_cell *
+bs_row_find(const struct bs_row *row, const char *column,
+            const char *const *name, size_t names)
+{
+    size_t i, k;
+
+    for (k = 0; k < (column != NULL ? 1 : names); k++)
+        for (i = 0; i < row->cells; i++)
+            if (strcasecmp(row->cell[i].name,
+                           column != NULL ? column : name[k]) == 0)
+                return &row->cell[i];
+    return NULL;
+}
+
 const char *
 bs_row_get(const struct bs_row *row, const char *name)
 {
-    size_t i;
+    const struct bs_cell *cell = bs_row_find(row, name, NULL, 0);
 
-    for (i = 0; i < row->cells; i++)
-        if (strcasecmp(row->cell[i].name, name) == 0)
-            return row->cell[i].value;
-    return NULL;
+    return cell != NULL ? cell->value : NULL;
 }
 
 void

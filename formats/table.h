@@ -72,6 +72,10 @@ bool bs_table_has(const struct bs_table *t, const char *name);
 int bs_table_next(struct bs_table *t, const struct bs_row **row,
                   struct bs_err *e) BS_CHECKED;
 
+/* The cell of the column, or, where that is NULL, of the first of the names
+ * that the row has; ASCII case ignored.  NULL: there is none. */
+const struct bs_cell *bs_row_find(const struct bs_row *row, const char *column,
+                                  const char *const *name, size_t names);
 /* Value by name, ASCII case ignored, or NULL. */
 const char *bs_row_get(const struct bs_row *row, const char *name);
 

@@ -78,8 +78,8 @@ reverse_rows(double *a, size_t rows, size_t width)
     }
 }
 
-static void
-fix_sign(double *x, size_t n)
+void
+bs_eigen_sign(double *x, size_t n)
 {
     size_t i, largest = 0;
 
@@ -114,7 +114,7 @@ bs_eigen_sym(const double *a, size_t n, double *values, double *vectors,
         if (vectors != NULL)
             reverse_rows(vectors, n, n);
         for (i = 0; i < n && vectors != NULL; i++)
-            fix_sign(vectors + i * n, n);
+            bs_eigen_sign(vectors + i * n, n);
     }
     if (vectors == NULL)
         bs_free(work);

@@ -24,6 +24,10 @@ enum { BS_EIGEN_MAX = 16384 };
 int bs_eigen_sym(const double *a, size_t n, double *values, double *vectors,
                  struct bs_err *e) BS_CHECKED;
 
+/* Turn a vector so that its first component of the largest magnitude is
+ * positive.  n >= 1. */
+void bs_eigen_sign(double *x, size_t n);
+
 /* The min(m, n) singular values of a [m, n], descending. */
 int bs_svd(const double *a, size_t m, size_t n, double *values,
            struct bs_err *e) BS_CHECKED;

@@ -510,19 +510,6 @@ restart(struct solver *s)
 /* ---- results -------------------------------------------------------------
  */
 
-static void
-fix_sign(double *x, size_t n)
-{
-    size_t i, largest = 0;
-
-    for (i = 1; i < n; i++)
-        if (fabs(x[i]) > fabs(x[largest]))
-            largest = i;
-    if (x[largest] < 0)
-        for (i = 0; i < n; i++)
-            x[i] = -x[i];
-}
-
 /* Residuals as they are: multiply the vectors once more. */
 static int
 measure(struct solver *s, struct bs_err *e)
@@ -574,7 +561,7 @@ collect(struct solver *s, struct bs_err *e)
     memcpy(k->value, s->ritz, k->found * sizeof *k->value);
     turn(s, k->found, k->vector);
     for (i = 0; i < k->found; i++)
-        fix_sign(k->vector + i * k->n, k->n);
+        bs_eigen_sign(k->vector + i * k->n, k->n);
     r = measure(s, e);
     while (
         r == 0 && k->converged < k->found &&

@@ -167,20 +167,6 @@ pack_panel(void *arg, size_t panel, unsigned thread)
                    nr);
 }
 
-static bool
-all_finite(const float *x, size_t n)
-{
-    uint32_t bits, most = 0;
-    size_t i;
-
-    for (i = 0; i < n; i++) {
-        memcpy(&bits, x + i, sizeof bits);
-        bits &= 0x7fffffff;
-        most = bits > most ? bits : most;
-    }
-    return most < 0x7f800000;
-}
-
 int
 bs_cpu_check_finite(struct bs_err *err, const char *op, const float *x,
                     size_t ldx, size_t rows, size_t k)
@@ -188,7 +174,7 @@ bs_cpu_check_finite(struct bs_err *err, const char *op, const float *x,
     size_t i;
 
     for (i = 0; i < rows; i++)
-        if (!all_finite(x + i * ldx, k))
+        if (!bs_finite(x + i * ldx, k))
             return bs_err_set(err, BS_EX_DATA,
                               "%s: row %zu has a value that is not finite", op,
                               i);
@@ -250,8 +236,8 @@ check_lengths(struct bs_cpu *c, const struct cpu_encoder *e,
 
     for (i = 0; i < e->head.n; i++)
         if (!(e->norm[i] < INFINITY && fabsf(e->bias[i]) < INFINITY) &&
-            (!all_finite(e->w + i * e->head.k, e->head.k) ||
-             !all_finite(e->bias + i, 1)))
+            (!bs_finite(e->w + i * e->head.k, e->head.k) ||
+             !bs_finite(e->bias + i, 1)))
             return bs_err_set(&c->dev.err, BS_EX_DATA,
                               "encoder: row %zu has a value that is not finite",
                               from->rows != NULL ? (size_t)from->rows[i] : i);

@@ -4,7 +4,6 @@
 #include "cmd/models/caption_list.h"
 
 #include <string.h>
-#include <strings.h>
 
 #include "cmd/models/captions.h"
 
@@ -121,29 +120,15 @@ bs_caption_list_close(struct bs_caption_list *l)
 /* ---- rows -----------------------------------------------------------------
  */
 
-/* The column that was named, or the first of the names that the row has. */
-static const struct bs_cell *
-cell_of(const struct bs_row *row, const char *column, const char *const *name,
-        size_t names)
-{
-    size_t i, k;
-
-    for (k = 0; k < (column != NULL ? 1 : names); k++)
-        for (i = 0; i < row->cells; i++)
-            if (strcasecmp(row->cell[i].name,
-                           column != NULL ? column : name[k]) == 0)
-                return &row->cell[i];
-    return NULL;
-}
-
 static void
 choose_cells(const struct bs_caption_list *l, const struct bs_row *row,
              const struct bs_cell **caption, const struct bs_cell **key)
 {
     const struct bs_caption_columns *c = &l->columns;
 
-    *caption = cell_of(row, c->caption, caption_names, BS_LEN(caption_names));
-    *key = cell_of(row, c->key, key_names, BS_LEN(key_names));
+    *caption =
+        bs_row_find(row, c->caption, caption_names, BS_LEN(caption_names));
+    *key = bs_row_find(row, c->key, key_names, BS_LEN(key_names));
     if (l->named)
         return;
     if (*key == NULL && c->caption == NULL && row->cells > 1)

@@ -25,9 +25,9 @@ struct bs_clip_text {
  */
 
 static int
-read_config(struct bs_clip_text_config *c, const struct bs_json *v,
-            struct bs_err *e)
+read_config(void *config, const struct bs_json *v, struct bs_err *e)
 {
+    struct bs_clip_text_config *c = config;
     static const struct bs_clip_shape shape = {
         .hidden = 512,
         .layers = 12,
@@ -57,18 +57,8 @@ int
 bs_clip_text_configure(struct bs_clip_text_config *config,
                        struct bs_safetensors *files, struct bs_err *e)
 {
-    const char *path = bs_safetensors_path(files);
-    struct bs_json_doc *json = NULL;
-    int r = bs_config_read(&json, files, "config.json", e);
-
     *config = (struct bs_clip_text_config){0};
-    if (r == 0)
-        return bs_err_set(e, BS_EX_NOINPUT,
-                          "no 'config.json' beside the weights of '%s'", path);
-    if (r > 0)
-        r = read_config(config, bs_json_root(json), e);
-    bs_json_free(json);
-    return r < 0 ? bs_err_prefix(e, "'config.json' of '%s'", path) : 0;
+    return bs_config_network(files, read_config, config, e);
 }
 
 /* ---- open -----------------------------------------------------------------

@@ -19,6 +19,23 @@ bs_config_read(struct bs_json_doc **json, struct bs_safetensors *files,
     return r;
 }
 
+int
+bs_config_network(struct bs_safetensors *files, bs_config_fn *fn, void *arg,
+                  struct bs_err *e)
+{
+    const char *path = bs_safetensors_path(files);
+    struct bs_json_doc *json = NULL;
+    int r = bs_config_read(&json, files, "config.json", e);
+
+    if (r == 0)
+        return bs_err_set(e, BS_EX_NOINPUT,
+                          "no 'config.json' beside the weights of '%s'", path);
+    if (r > 0)
+        r = fn(arg, bs_json_root(json), e);
+    bs_json_free(json);
+    return r < 0 ? bs_err_prefix(e, "'config.json' of '%s'", path) : 0;
+}
+
 static const struct bs_json *
 member(const struct bs_json *v, const char *key)
 {

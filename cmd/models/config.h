@@ -17,6 +17,15 @@
 int bs_config_read(struct bs_json_doc **json, struct bs_safetensors *files,
                    const char *name, struct bs_err *e) BS_CHECKED;
 
+/*
+ * The same for the 'config.json' of a network, given to `fn`, which returns 0
+ * or negative.  -BS_EX_NOINPUT without it; messages name it and the weights.
+ */
+typedef int bs_config_fn(void *arg, const struct bs_json *root,
+                         struct bs_err *e);
+int bs_config_network(struct bs_safetensors *files, bs_config_fn *fn, void *arg,
+                      struct bs_err *e) BS_CHECKED;
+
 /* Whether a member is there and not null. */
 bool bs_config_has(const struct bs_json *v, const char *key);
 

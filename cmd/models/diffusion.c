@@ -1,7 +1,6 @@
 /*
  * diffusion.c - from captions and noise to images: see diffusion.h.
  */
-#include <math.h>
 
 #include "cmd/models/diffusion_own.h"
 
@@ -175,17 +174,6 @@ denoise(struct bs_diffusion *d, size_t count, bs_diffusion_step *fn, void *user,
 /* ---- images ---------------------------------------------------------------
  */
 
-static bool
-all_finite(const float *x, size_t n)
-{
-    size_t i;
-    int odd = 0;
-
-    for (i = 0; i < n; i++)
-        odd |= !(fabsf(x[i]) < INFINITY);
-    return odd == 0;
-}
-
 static int
 decode(struct bs_diffusion *d, const float *x, struct bs_diffusion_job *j,
        struct bs_err *e)
@@ -201,7 +189,7 @@ decode(struct bs_diffusion *d, const float *x, struct bs_diffusion_job *j,
     r = bs_vae_decode(d->vae, &d->latents, d->image, e);
     if (r < 0)
         return r;
-    if (!all_finite(x, d->values) || !all_finite(d->image, n))
+    if (!bs_finite(x, d->values) || !bs_finite(d->image, n))
         return bs_err_set(e, BS_EX_DATA,
                           "an image is not finite (are the model's weights "
                           "damaged?)");

@@ -430,17 +430,6 @@ change(struct bs_gen_steer *s, struct bs_err *e)
     return 0;
 }
 
-static bool
-all_finite(const float *x, size_t n)
-{
-    size_t i;
-    int odd = 0;
-
-    for (i = 0; i < n; i++)
-        odd |= !(fabsf(x[i]) < INFINITY);
-    return odd == 0;
-}
-
 int
 bs_gen_steer_apply(struct bs_gen_steer *s, size_t step, size_t batch,
                    struct bs_mem *update, struct bs_err *e)
@@ -458,7 +447,7 @@ bs_gen_steer_apply(struct bs_gen_steer *s, size_t step, size_t batch,
         if (s->side != SIDE_BOTH && s->side != side)
             continue;
         r = bs_dev_get(s->dev, s->x, update, i * bytes, bytes);
-        if (r == 0 && !all_finite(s->x, n))
+        if (r == 0 && !bs_finite(s->x, n))
             return bs_err_set(e, BS_EX_DATA,
                               "block '%s': an update is not finite",
                               s->block.name);

@@ -96,21 +96,6 @@ bs_list_open(struct bs_list **out, struct bs_candidates *all,
     return 0;
 }
 
-/* The first of the names that the row has. */
-static const struct bs_cell *
-cell_of(const struct bs_row *row, const char *column, const char *const *name,
-        size_t names)
-{
-    size_t i, k;
-
-    for (k = 0; k < (column != NULL ? 1 : names); k++)
-        for (i = 0; i < row->cells; i++)
-            if (strcasecmp(row->cell[i].name,
-                           column != NULL ? column : name[k]) == 0)
-                return &row->cell[i];
-    return NULL;
-}
-
 /* Length of the scheme before "://", 0 for a path. */
 static size_t
 scheme_length(const char *path)
@@ -204,7 +189,7 @@ static int
 fill(struct bs_list *l, struct bs_candidate *c, const struct bs_row *row,
      const struct bs_cell *path, struct bs_err *e)
 {
-    const struct bs_cell *caption = cell_of(
+    const struct bs_cell *caption = bs_row_find(
         row, l->caption_column, caption_names,
         l->json || l->caption_column != NULL ? BS_LEN(caption_names) : 0);
     int r = take_path(c, l->base, path != NULL ? path->value : "", e);
@@ -225,7 +210,7 @@ bs_list_next(struct bs_list *l, struct bs_candidate **out, struct bs_err *e)
 
     if (r <= 0)
         return r;
-    path = cell_of(row, l->path_column, path_names, BS_LEN(path_names));
+    path = bs_row_find(row, l->path_column, path_names, BS_LEN(path_names));
     src = path != NULL ? path->value : "";
     if (is_network(src))
         return bs_err_set(e, BS_EX_UNAVAIL,

@@ -54,8 +54,9 @@ vision_config(const struct bs_json *v)
 }
 
 static int
-read_config(struct bs_safety *m, const struct bs_json *v, struct bs_err *e)
+read_config(void *safety, const struct bs_json *v, struct bs_err *e)
 {
+    struct bs_safety *m = safety;
     static const struct bs_clip_shape shape = {
         .hidden = 768,
         .layers = 12,
@@ -146,20 +147,13 @@ configure(struct bs_safety *m, struct bs_safetensors *files,
 {
     static const float mean[3] = {0.48145466f, 0.4578275f, 0.40821073f};
     static const float std[3] = {0.26862954f, 0.26130258f, 0.27577711f};
-    const char *path = bs_safetensors_path(files);
-    struct bs_json_doc *json = NULL;
-    int r = bs_config_read(&json, files, "config.json", e);
+    int r;
 
     memcpy(m->mean, mean, sizeof mean);
     memcpy(m->std, std, sizeof std);
-    if (r == 0)
-        return bs_err_set(e, BS_EX_NOINPUT,
-                          "no 'config.json' beside the weights of '%s'", path);
-    if (r > 0)
-        r = read_config(m, bs_json_root(json), e);
-    bs_json_free(json);
+    r = bs_config_network(files, read_config, m, e);
     if (r < 0)
-        return bs_err_prefix(e, "'config.json' of '%s'", path);
+        return r;
     r = read_pixels(m, pixels, e);
     return r < 0 ? bs_err_prefix(e, "'preprocessor_config.json'") : 0;
 }

@@ -219,24 +219,14 @@ check_numbers(const struct bs_unet_config *c, struct bs_err *e)
     return 0;
 }
 
-int
-bs_unet_configure(struct bs_unet_config *c, struct bs_safetensors *files,
-                  struct bs_err *e)
+static int
+read_config(void *config, const struct bs_json *v, struct bs_err *e)
 {
     static const char *const class[] = {"UNet2DConditionModel"};
-    const char *path = bs_safetensors_path(files);
+    struct bs_unet_config *c = config;
     size_t which;
-    struct bs_json_doc *json = NULL;
-    const struct bs_json *v;
-    int r = bs_config_read(&json, files, "config.json", e);
+    int r = bs_config_word(v, "_class_name", class, 1, 0, &which, e);
 
-    *c = (struct bs_unet_config){0};
-    if (r == 0)
-        return bs_err_set(e, BS_EX_NOINPUT,
-                          "no 'config.json' beside the weights of '%s'", path);
-    v = r > 0 ? bs_json_root(json) : NULL;
-    if (r > 0)
-        r = bs_config_word(v, "_class_name", class, 1, 0, &which, e);
     if (r == 0)
         r = check_fixed(v, e);
     if (r == 0)
@@ -245,8 +235,13 @@ bs_unet_configure(struct bs_unet_config *c, struct bs_safetensors *files,
         r = read_levels(c, v, e);
     if (r == 0)
         r = read_numbers(c, v, e);
-    if (r == 0)
-        r = check_numbers(c, e);
-    bs_json_free(json);
-    return r < 0 ? bs_err_prefix(e, "'config.json' of '%s'", path) : 0;
+    return r < 0 ? r : check_numbers(c, e);
+}
+
+int
+bs_unet_configure(struct bs_unet_config *c, struct bs_safetensors *files,
+                  struct bs_err *e)
+{
+    *c = (struct bs_unet_config){0};
+    return bs_config_network(files, read_config, c, e);
 }

@@ -57,8 +57,9 @@ read_levels(struct bs_vae_config *c, const struct bs_json *v, struct bs_err *e)
 }
 
 static int
-read_config(struct bs_vae_config *c, const struct bs_json *v, struct bs_err *e)
+read_config(void *config, const struct bs_json *v, struct bs_err *e)
 {
+    struct bs_vae_config *c = config;
     static const char *const class[] = {"AutoencoderKL"};
     static const char *const act[] = {"silu", "swish"};
     size_t which;
@@ -93,18 +94,8 @@ int
 bs_vae_configure(struct bs_vae_config *c, struct bs_safetensors *files,
                  struct bs_err *e)
 {
-    const char *path = bs_safetensors_path(files);
-    struct bs_json_doc *json = NULL;
-    int r = bs_config_read(&json, files, "config.json", e);
-
     *c = (struct bs_vae_config){0};
-    if (r == 0)
-        return bs_err_set(e, BS_EX_NOINPUT,
-                          "no 'config.json' beside the weights of '%s'", path);
-    if (r > 0)
-        r = read_config(c, bs_json_root(json), e);
-    bs_json_free(json);
-    return r < 0 ? bs_err_prefix(e, "'config.json' of '%s'", path) : 0;
+    return bs_config_network(files, read_config, c, e);
 }
 
 size_t
