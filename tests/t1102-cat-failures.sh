@@ -55,7 +55,9 @@ ok 'a signal ends the segment as partial, with 75' '
 	mkfifo p && { bs-cat p >out 2>err & pid=$!; }
 	exec 5>p && head -c 3000 f.bs >&5
 	i=0; until test -s out || test $i -gt 100; do sleep 0.1; i=$((i + 1)); done
-	kill -TERM $pid && tail -c +3001 f.bs >&5; exec 5>&-
+	kill -TERM $pid
+	tail -c +3001 f.bs >&5 || : # it may be gone by now
+	exec 5>&-
 	rc=0; wait $pid || rc=$?
 	test $rc -eq 75 && says "stopped by SIGTERM" err
 	exits 75 bs-cat --verify out 2>err && bs-cat --allow-partial -l out >got
