@@ -106,7 +106,7 @@ ARCH := $(firstword $(subst -, ,$(shell $(CC) -dumpmachine)))
 ifeq ($(ARCH),x86_64)
 isa_avx2       := -mavx2 -mfma -mf16c
 isa_avx512     := $(isa_avx2) -mavx512f -mavx512bw -mavx512vl -mavx512dq -mprefer-vector-width=512
-isa_avx512bf16 := $(isa_avx512) -mavx512bf16
+isa_avx512bf16 := $(isa_avx512) -mavx512bf16 -mavx512vnni
 endif
 isa_of = $(lastword $(subst _, ,$(basename $(notdir $(1)))))
 isa    = $(if $(filter avx2 avx512 avx512bf16,$(isa_of)),$(isa_$(isa_of)) -ffp-contract=fast,-ffp-contract=off)

@@ -34,7 +34,8 @@ bs_cpu_has(const struct bs_isa *isa)
     if (isa == &bs_isa_avx512)
         return avx512;
     if (isa == &bs_isa_avx512bf16)
-        return avx512 && __builtin_cpu_supports("avx512bf16");
+        return avx512 && __builtin_cpu_supports("avx512bf16") &&
+               __builtin_cpu_supports("avx512vnni");
 #endif
     return isa == &bs_isa_portable;
 }

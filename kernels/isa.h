@@ -69,6 +69,14 @@ struct bs_isa {
                        int32_t *c, size_t rows, const int16_t *next);
     bool whole_pays; /* it is faster than gemm */
     /*
+     * c = start + a b in whole numbers, b: int32 start [nr], then int8
+     * [k / 4][nr][4]; k is a multiple of 16.  Of each 16 columns no sum of
+     * products of columns 4 i and 4 i + 1, nor of the others, leaves 16 bits.
+     */
+    void (*gemm_bytes)(const uint8_t *a, size_t lda, const void *b, size_t k,
+                       int32_t *c, size_t rows, const void *next);
+    bool bytes_pay; /* it is faster than gemm_whole */
+    /*
      * Bits of the columns from `col` on whose bound with a row reaches its cut,
      * for `rows` rows of c, [nr] int32 (whole) or f32; false if there are none.
      */
@@ -134,7 +142,6 @@ struct bs_isa {
     /* y = x * factor + offset, one pixel; then y * sigmoid(y) if `silu`. */
     void (*affine)(float *y, const float *x, size_t k, const float *factor,
                    const float *offset, bool silu);
-
 
     /* See gram.h; and for panels of n rows: c += p^T w and w -= p c, with c
      * [BS_PANEL][BS_PANEL]. */

@@ -5,6 +5,7 @@
 #define BS_KERNELS_ISA_BODY_H
 
 #include "kernels/isa.h"
+#include "kernels/isa_bytes.h"
 #include "kernels/isa_panel.h"
 #include "kernels/isa_rows.h"
 #include "kernels/isa_screen.h"
@@ -31,6 +32,8 @@ const struct bs_isa ISA_TABLE(ISA_NAME) = {
     .gemm_bf16 = GEMM_BF16,
     .gemm_whole = gemm_whole,
     .whole_pays = WHOLE_PAYS,
+    .gemm_bytes = gemm_bytes,
+    .bytes_pay = BYTES_PAY,
     .screen = screen,
     .widen = widen,
     .narrow = narrow,

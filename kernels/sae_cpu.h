@@ -17,18 +17,28 @@
 /* ---- weights ---------------------------------------------------------------
  */
 
+/* Atoms as one kind of tile takes them; bounds of isa.h, [panels * nr]. */
+struct cpu_packed {
+    size_t depth;      /* columns */
+    size_t panel_size; /* bytes */
+    char *panels;      /* NULL: not screened so */
+    float *scale, *rest;
+};
+
 struct cpu_encoder {
     struct bs_encoder head;
     size_t room; /* rows that there is memory for */
     float *w;    /* [n, k] */
     float *bias; /* [n] */
 
-    bool whole;   /* screened in whole numbers, not in f32 */
-    size_t depth; /* k, even for whole numbers */
     size_t panels;
-    void *packed; /* int16 [panel][depth / 2][nr][2], or f32 [panel][k][nr] */
-    /* Bounds of isa.h, [panels * nr]. */
-    float *scale, *norm, *rest, *bound;
+    bool whole; /* fine: in whole numbers, not in f32 */
+    /* int16 [depth / 2][nr][2], depth even, or f32 [k][nr]. */
+    struct cpu_packed fine;
+    /* 8 bits: see gemm_bytes in isa.h. */
+    struct cpu_packed coarse;
+    float *sign;                 /* [coarse.depth], of bs_cpu_turn_signs */
+    float *norm, *bound;         /* of isa.h, too */
     double most_norm, most_bias; /* of all atoms */
 };
 
@@ -47,6 +57,19 @@ struct bs_whole {
  */
 void bs_cpu_round(struct bs_whole *out, int16_t *q, const float *x, size_t k);
 
+/*
+ * Turn x to where no column stands out, as all vectors are turned, and round it
+ * to whole numbers: of a token to +-BS_SMALL_MOST, of an atom to such numbers
+ * of 8 bits that gemm_bytes holds, a token's plus BS_SMALL_ZERO.  q, turned
+ * (scratch), sign (of bs_cpu_turn_signs): [k rounded up to BS_SMALL_COLUMNS].
+ */
+#define BS_SMALL_COLUMNS 16
+#define BS_SMALL_MOST 63
+#define BS_SMALL_ZERO 64
+void bs_cpu_round_small(struct bs_whole *out, int16_t *q, float *turned,
+                        const float *x, const float *sign, size_t k, bool atom);
+void bs_cpu_turn_signs(float *sign, size_t depth);
+
 /* The nearest float that is not below, or not above. */
 float bs_float_up(double value);
 float bs_float_down(double value);
@@ -55,8 +78,10 @@ float bs_float_down(double value);
 int bs_cpu_check_finite(struct bs_err *err, const char *op, const float *x,
                         size_t ldx, size_t rows, size_t k) BS_CHECKED;
 
-/* The product of x and w as sae_ops.h defines it. */
+/* The product of x and w as sae_ops.h defines it; and four of them at once. */
 float bs_cpu_dot(const float *x, const float *w, size_t k);
+void bs_cpu_dots(const struct bs_isa *isa, float out[4], const float *x,
+                 const float *const w[4], size_t k);
 /* The pre-activation: the same and the bias. */
 float bs_cpu_pre(const struct cpu_encoder *e, const float *x, size_t j);
 
@@ -99,13 +124,19 @@ struct bs_picks {
     struct bs_hit *at;
     size_t n;
     float cut;
-    bool overflow; /* there was no room for what may be among the top */
+    bool overflow; /* the caller's: there was no room for what may be among */
 };
 
 /* Memory that one needs; *p is put on it, empty. */
 size_t bs_picks_bytes(size_t top);
 void bs_picks_init(struct bs_picks *p, size_t top, void *memory);
+/* Drop what is not among the top, where the list is full; false if most of it
+ * is left. */
+bool bs_picks_room(struct bs_picks *p, size_t top);
+/* There must be room. */
 void bs_picks_add(struct bs_picks *p, size_t top, const struct bs_hit *hit);
+/* Cut again, after bounds have come closer. */
+void bs_picks_again(struct bs_picks *p, size_t top);
 
 /* ---- scan ------------------------------------------------------------------
  */
@@ -132,8 +163,9 @@ struct bs_scan_job {
 
 struct bs_scan_row {
     const float *x;
-    struct bs_whole size;
-    double off; /* what is off, whatever the atom */
+    struct bs_whole fine, coarse;
+    double off;  /* what is off, whatever the atom */
+    double unit; /* the power of two that bounds are measured in */
     float cut;
     bool known; /* hits are: the row cannot be screened */
 };
@@ -144,10 +176,16 @@ struct bs_scan {
     unsigned thread;
     size_t first, rows;
     size_t rescored;
+    bool refined; /* the rows are there for the fine screen, too */
+    void *tile;   /* of products */
     struct bs_scan_row *row;
-    struct bs_isa_row *bounds;
-    int16_t *q; /* [rows, depth] */
-    void *tile;
+    struct bs_isa_row *fine, *coarse; /* bounds of each row */
+    int16_t *q;                       /* [rows, depth], fine */
+    uint8_t *bytes;                   /* [rows, depth], coarse */
+    float *turned;                    /* scratch for a coarse row */
+    int16_t *small;
+    struct bs_hit *due; /* hits that shall be known after the next panel */
+    size_t n_due;
     char *memory; /* `room` for each row */
 };
 
@@ -157,5 +195,9 @@ int bs_cpu_scan(struct bs_scan_job *job) BS_CHECKED;
 void bs_scan_known(struct bs_scan *s, size_t i);
 /* The pre-activation of a hit of row i. */
 float bs_scan_pre(struct bs_scan *s, size_t i, const struct bs_hit *hit);
+/* Start to bring what that takes of n hits' atoms to the cache. */
+void bs_scan_fetch(const struct bs_scan *s, const struct bs_hit *hit, size_t n);
+/* The pre-activations of n hits of row i, in their `high`. */
+void bs_scan_pres(struct bs_scan *s, size_t i, struct bs_hit *hits, size_t n);
 
 #endif

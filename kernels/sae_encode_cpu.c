@@ -20,6 +20,22 @@ start_picks(struct bs_scan *s, size_t i)
     bs_picks_init(p, s->job->a->top, (char *)p + BS_ALIGN);
 }
 
+/* A list that is full of what may be among the top becomes known; only equals
+ * can still fill it. */
+static void
+make_room(struct bs_scan *s, size_t i, struct bs_picks *p)
+{
+    size_t top = s->job->a->top, j;
+
+    if (bs_picks_room(p, top))
+        return;
+    bs_scan_pres(s, i, p->at, p->n);
+    for (j = 0; j < p->n; j++)
+        p->at[j].low = p->at[j].high;
+    bs_picks_again(p, top);
+    p->overflow = !bs_picks_room(p, top);
+}
+
 /* Known hits come in order of index: an equal one loses against those. */
 static float
 topk_hit(struct bs_scan *s, size_t i, const struct bs_hit *hit)
@@ -27,27 +43,38 @@ topk_hit(struct bs_scan *s, size_t i, const struct bs_hit *hit)
     size_t top = s->job->a->top;
     struct bs_picks *p = picks_of(s, i);
 
-    if (!s->row[i].known || p->lows < top || hit->low > p->cut)
-        bs_picks_add(p, top, hit);
-    return p->overflow ? INFINITY : p->cut;
+    if (s->row[i].known && p->lows >= top && hit->low <= p->cut)
+        return p->cut;
+    make_room(s, i, p);
+    if (p->overflow)
+        return INFINITY;
+    bs_picks_add(p, top, hit);
+    return p->cut;
 }
 
-/* What may be among the top becomes known; returns how many are positive. */
+/* What may be among the top, on its way to the cache. */
+static void
+fetch_picks(struct bs_scan *s, size_t i)
+{
+    struct bs_picks *p = picks_of(s, i);
+    struct bs_hits all = {.at = p->at, .n = p->n};
+
+    bs_hits_drop(&all, p->cut);
+    p->n = all.n;
+    bs_scan_fetch(s, p->at, p->n);
+}
+
+/* It becomes known; returns how many are positive. */
 static size_t
 know_picks(struct bs_scan *s, size_t i)
 {
     struct bs_picks *p = picks_of(s, i);
     size_t j, n = 0;
 
-    for (j = 0; j < p->n; j++) {
-        struct bs_hit hit = p->at[j];
-
-        if (hit.high < p->cut)
-            continue;
-        hit.high = bs_scan_pre(s, i, &hit);
-        if (hit.high > 0)
-            p->at[n++] = hit;
-    }
+    bs_scan_pres(s, i, p->at, p->n);
+    for (j = 0; j < p->n; j++)
+        if (p->at[j].high > 0)
+            p->at[n++] = p->at[j];
     return n;
 }
 
@@ -57,15 +84,19 @@ topk_finish(struct bs_scan *s)
     const struct bs_dev_encode *a = s->job->a;
     size_t i, j, n;
 
+    for (i = 0; i < s->rows; i++)
+        if (picks_of(s, i)->overflow) {
+            start_picks(s, i);
+            bs_scan_known(s, i);
+        }
+    fetch_picks(s, 0);
     for (i = 0; i < s->rows; i++) {
         struct bs_picks *p = picks_of(s, i);
         uint32_t *idx = a->idx + (s->first + i) * a->top;
         float *val = a->val + (s->first + i) * a->top;
 
-        if (p->overflow) {
-            start_picks(s, i);
-            bs_scan_known(s, i);
-        }
+        if (i + 1 < s->rows)
+            fetch_picks(s, i + 1);
         n = know_picks(s, i);
         bs_hits_sort(p->at, n);
         for (j = 0; j < a->top; j++) {

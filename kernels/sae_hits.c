@@ -184,19 +184,40 @@ low_add(struct bs_picks *p, size_t top, float low)
     p->low[i] = low;
 }
 
-void
-bs_picks_add(struct bs_picks *p, size_t top, const struct bs_hit *hit)
+static void
+raise_cut(struct bs_picks *p, size_t top, float low)
+{
+    low_add(p, top, low);
+    if (p->lows == top && p->low[0] > p->cut)
+        p->cut = p->low[0];
+}
+
+bool
+bs_picks_room(struct bs_picks *p, size_t top)
 {
     struct bs_hits all = {p->at, p->n, ROOM(top), false};
 
-    low_add(p, top, hit->low);
-    if (p->lows == top && p->low[0] > p->cut)
-        p->cut = p->low[0];
-    if (all.n == all.room) {
-        bs_hits_drop(&all, p->cut);
-        p->overflow = all.n > all.room - all.room / 8;
-    }
-    if (!p->overflow)
-        bs_hits_add(&all, hit);
+    if (all.n < all.room)
+        return true;
+    bs_hits_drop(&all, p->cut);
     p->n = all.n;
+    return all.n <= all.room - all.room / 8;
+}
+
+void
+bs_picks_add(struct bs_picks *p, size_t top, const struct bs_hit *hit)
+{
+    raise_cut(p, top, hit->low);
+    p->at[p->n++] = *hit;
+}
+
+/* What is among the `top` largest of the lower bounds was never dropped. */
+void
+bs_picks_again(struct bs_picks *p, size_t top)
+{
+    size_t i;
+
+    p->lows = 0;
+    for (i = 0; i < p->n; i++)
+        raise_cut(p, top, p->at[i].low);
 }

@@ -25,7 +25,8 @@ struct bs_encoder; /* an encoder's weights, packed for this device */
 enum bs_screen {
     BS_SCREEN_AUTO, /* what is fastest here */
     BS_SCREEN_NONE, /* every product in f32 */
-    BS_SCREEN_LOW   /* low precision first, f32 for what may be among the top */
+    BS_SCREEN_LOW,  /* low precision first, f32 for what may be among the top */
+    BS_SCREEN_BYTES /* 8 bits before that, where they do not let too many pass */
 };
 
 /*

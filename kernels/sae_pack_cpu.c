@@ -8,82 +8,8 @@
 
 #include <math.h>
 
-/* ---- whole numbers ---------------------------------------------------------
- */
-
-float
-bs_float_up(double value)
-{
-    float f = (float)value;
-
-    return (double)f < value ? nextafterf(f, INFINITY) : f;
-}
-
-float
-bs_float_down(double value)
-{
-    return -bs_float_up(-value);
-}
-
-/* Squares in double: neither overflow nor underflow, and a rounding error that
- * UP outweighs. */
-#define UP (1 + 1e-7)
-
-static double
-length(const float *x, size_t k, float *most)
-{
-    double sum = 0;
-    size_t i;
-
-    *most = 0;
-    for (i = 0; i < k; i++) {
-        float size = fabsf(x[i]);
-
-        *most = size > *most ? size : *most;
-        sum += (double)x[i] * (double)x[i];
-    }
-    return sqrt(sum) * UP;
-}
-
-/* Two vectors of at most this length have no product past 2^31. */
-#define LONGEST 46340.0
-
-#define MOST_COLUMNS ((size_t)1 << 28)
-
-/* Below this, and above its inverse, a vector is all rest. */
-#define SHORTEST 0x1p-80
-
-void
-bs_cpu_round(struct bs_whole *out, int16_t *q, const float *x, size_t k)
-{
-    float most, scale, factor;
-    double held = 0, rest = 0;
-    size_t i;
-
-    *out = (struct bs_whole){.norm = length(x, k, &most)};
-    out->rest = out->norm;
-    if (q == NULL)
-        return;
-    memset(q, 0, k * sizeof *q);
-    if (out->norm < SHORTEST || out->norm > 1 / SHORTEST || k > MOST_COLUMNS)
-        return;
-    /* Rounding each number adds half the root of k to the length. */
-    scale = (float)fmax((double)most / INT16_MAX,
-                        out->norm / (LONGEST - sqrt((double)k)));
-    factor = 1 / scale;
-    for (i = 0; i < k; i++) {
-        float v = x[i] * factor;
-        int whole = (int)(v + copysignf(0.5f, v));
-        double left = (double)x[i] - (double)scale * whole;
-
-        q[i] = (int16_t)whole;
-        held += (double)whole * whole;
-        rest += left * left;
-    }
-    out->scale = (double)scale;
-    out->held = (double)scale * sqrt(held) * UP;
-    out->rest = sqrt(rest) * UP;
-}
+/* No sum of products of whole numbers that small passes 2^31. */
+#define MOST_SMALL_COLUMNS ((size_t)1 << 18)
 
 /* ---- packing ---------------------------------------------------------------
  */
@@ -96,6 +22,25 @@ pack_whole(int16_t *out, const int16_t *q, size_t depth, size_t nr)
     for (i = 0; i < depth; i++)
         for (j = 0; j < nr; j++)
             out[(i / 2 * nr + j) * 2 + i % 2] = q[j * depth + i];
+}
+
+/* What a token's BS_SMALL_ZERO adds is where the sums start. */
+static void
+pack_bytes(char *out, const int16_t *q, size_t depth, size_t nr)
+{
+    int8_t *bytes = (int8_t *)out + nr * sizeof(int32_t);
+    size_t i, j;
+
+    for (j = 0; j < nr; j++) {
+        int32_t sum = 0;
+
+        for (i = 0; i < depth; i++) {
+            sum += q[j * depth + i];
+            bytes[(i / 4 * nr + j) * 4 + i % 4] = (int8_t)q[j * depth + i];
+        }
+        sum *= -BS_SMALL_ZERO;
+        memcpy(out + j * sizeof sum, &sum, sizeof sum);
+    }
 }
 
 /* Where rows come from: w [.., width], others [..] or NULL. */
@@ -131,40 +76,77 @@ bring_row(struct cpu_encoder *e, const struct source *from, size_t j)
     to[c] = from->shift[row];
 }
 
+/* Panel `panel` of bytes, of rows that have been brought.  `memory`: a row
+ * of floats, and nr of int16. */
+static void
+pack_coarse(struct cpu_encoder *e, size_t panel, size_t nr, void *memory)
+{
+    struct cpu_packed *to = &e->coarse;
+    float *turned = memory;
+    int16_t *q = (int16_t *)(turned + to->depth);
+    size_t first = panel * nr, j;
+
+    for (j = 0; j < nr; j++) {
+        struct bs_whole size = {0};
+
+        if (first + j < e->head.n)
+            bs_cpu_round_small(&size, q + j * to->depth, turned,
+                               e->w + (first + j) * e->head.k, e->sign,
+                               e->head.k, true);
+        else
+            memset(q + j * to->depth, 0, to->depth * sizeof *q);
+        to->scale[first + j] = (float)size.scale;
+        to->rest[first + j] = bs_float_up(size.rest);
+    }
+    pack_bytes(to->panels + panel * to->panel_size, q, to->depth, nr);
+}
+
+static void
+pack_fine(struct cpu_encoder *e, size_t panel, const struct bs_isa *isa,
+          void *memory)
+{
+    struct cpu_packed *to = &e->fine;
+    char *out = to->panels + panel * to->panel_size;
+    size_t nr = isa->nr, k = e->head.k, first = panel * nr, j;
+    size_t cols = e->head.n - first < nr ? e->head.n - first : nr;
+    int16_t *q = e->whole ? memory : NULL;
+
+    if (e->whole)
+        memset(q, 0, nr * to->depth * sizeof *q);
+    else
+        isa->pack((float *)out, e->w + first * k, k, cols, k);
+    for (j = 0; j < nr; j++) {
+        double bias = j < cols ? (double)e->bias[first + j] : 0;
+        struct bs_whole size = {0};
+
+        if (j < cols)
+            bs_cpu_round(&size, e->whole ? q + j * to->depth : NULL,
+                         e->w + (first + j) * k, k);
+        to->scale[first + j] = e->whole ? (float)size.scale : 1;
+        to->rest[first + j] = e->whole ? bs_float_up(size.rest) : 0;
+        e->norm[first + j] = bs_float_up(size.norm);
+        /* Some units in the last place more, for the sums it enters. */
+        e->bound[first + j] =
+            j < cols ? bs_float_up(bias + fabs(bias) * 0x1p-20) : -INFINITY;
+    }
+    if (e->whole)
+        pack_whole((int16_t *)out, q, to->depth, nr);
+}
+
 /* One chunk is one panel.  Scratch: its atoms in whole numbers. */
 static void
 pack_panel(void *arg, size_t panel, unsigned thread)
 {
     const struct pack_job *job = arg;
     struct cpu_encoder *e = job->e;
-    size_t nr = job->c->isa->nr, k = e->head.k, first = panel * nr, j;
-    size_t cols = e->head.n - first < nr ? e->head.n - first : nr;
-    int16_t *q = e->whole ? job->c->scratch[thread] : NULL;
+    const struct bs_isa *isa = job->c->isa;
+    size_t first = panel * isa->nr, j;
 
-    for (j = 0; j < cols; j++)
-        bring_row(e, job->from, first + j);
-    if (e->whole)
-        memset(q, 0, nr * e->depth * sizeof *q);
-    else
-        job->c->isa->pack((float *)e->packed + panel * nr * k, e->w + first * k,
-                          k, cols, k);
-    for (j = 0; j < nr; j++) {
-        double bias = j < cols ? (double)e->bias[first + j] : 0;
-        struct bs_whole size = {0};
-
-        if (j < cols)
-            bs_cpu_round(&size, e->whole ? q + j * e->depth : NULL,
-                         e->w + (first + j) * k, k);
-        e->scale[first + j] = e->whole ? (float)size.scale : 1;
-        e->norm[first + j] = bs_float_up(size.norm);
-        e->rest[first + j] = e->whole ? bs_float_up(size.rest) : 0;
-        /* Some units in the last place more, for the sums it enters. */
-        e->bound[first + j] =
-            j < cols ? bs_float_up(bias + fabs(bias) * 0x1p-20) : -INFINITY;
-    }
-    if (e->whole)
-        pack_whole((int16_t *)e->packed + panel * nr * e->depth, q, e->depth,
-                   nr);
+    for (j = first; j < first + isa->nr && j < e->head.n; j++)
+        bring_row(e, job->from, j);
+    pack_fine(e, panel, isa, job->c->scratch[thread]);
+    if (e->coarse.panels != NULL)
+        pack_coarse(e, panel, isa->nr, job->c->scratch[thread]);
 }
 
 int
@@ -181,30 +163,53 @@ bs_cpu_check_finite(struct bs_err *err, const char *op, const float *x,
     return 0;
 }
 
+/* Room for `columns` atoms, whole panels of them, each of `size` bytes. */
+static int
+alloc_packed(struct bs_cpu *c, struct cpu_packed *p, size_t columns,
+             size_t size)
+{
+    size_t all;
+
+    p->panel_size = c->isa->nr * size;
+    if (!bs_mul(columns, size, &all))
+        all = SIZE_MAX;
+    else
+        p->panels = bs_cpu_alloc_large(all);
+    p->scale = bs_alloc_array(columns, sizeof *p->scale);
+    p->rest = bs_alloc_array(columns, sizeof *p->rest);
+    return p->panels == NULL || p->scale == NULL || p->rest == NULL
+               ? bs_err_memory(&c->dev.err, "encoder", all)
+               : 0;
+}
+
 /* Room for n rows. */
 static int
-alloc_encoder(struct bs_cpu *c, struct cpu_encoder *e, size_t n)
+alloc_encoder(struct bs_cpu *c, struct cpu_encoder *e, size_t n, bool bytes)
 {
-    size_t nr = c->isa->nr, size, columns;
+    size_t columns = BS_ROUND_UP(n, c->isa->nr), k = e->head.k;
+    int r;
 
     e->room = n;
-    e->depth = e->whole ? e->head.k + e->head.k % 2 : e->head.k;
-    columns = BS_ROUND_UP(n, nr);
-    if (!bs_mul(columns, e->depth, &size) ||
-        !bs_mul(size, e->whole ? sizeof(int16_t) : sizeof(float), &size))
-        return bs_err_memory(&c->dev.err, "encoder", SIZE_MAX);
-    e->packed = bs_cpu_alloc_large(size);
-    e->w = bs_cpu_alloc_large(n * e->head.k * sizeof *e->w);
+    e->fine.depth = e->whole ? k + k % 2 : k;
+    e->coarse.depth = BS_ROUND_UP(k, BS_SMALL_COLUMNS);
+    e->w = bs_cpu_alloc_large(n * k * sizeof *e->w);
     e->bias = bs_alloc_array(n, sizeof *e->bias);
-    e->scale = bs_alloc_array(columns, sizeof *e->scale);
     e->norm = bs_alloc_array(columns, sizeof *e->norm);
-    e->rest = bs_alloc_array(columns, sizeof *e->rest);
     e->bound = bs_alloc_array(columns, sizeof *e->bound);
-    if (e->packed == NULL || e->w == NULL || e->bias == NULL ||
-        e->scale == NULL || e->norm == NULL || e->rest == NULL ||
-        e->bound == NULL)
-        return bs_err_memory(&c->dev.err, "encoder", size);
-    return 0;
+    if (e->w == NULL || e->bias == NULL || e->norm == NULL || e->bound == NULL)
+        return bs_err_memory(&c->dev.err, "encoder", n * k * sizeof *e->w);
+    r = alloc_packed(c, &e->fine, columns,
+                     e->fine.depth *
+                         (e->whole ? sizeof(int16_t) : sizeof(float)));
+    if (r < 0 || !bytes)
+        return r;
+    e->sign = bs_alloc_array(e->coarse.depth, sizeof *e->sign);
+    if (e->sign == NULL)
+        return bs_err_memory(&c->dev.err, "encoder",
+                             e->coarse.depth * sizeof *e->sign);
+    bs_cpu_turn_signs(e->sign, e->coarse.depth);
+    return alloc_packed(c, &e->coarse, columns,
+                        e->coarse.depth + sizeof(int32_t));
 }
 
 static int
@@ -217,9 +222,9 @@ new_encoder(struct bs_cpu *c, struct bs_encoder **out, size_t n, size_t k,
     if (e == NULL)
         return bs_err_memory(&c->dev.err, "encoder", sizeof *e);
     e->head.k = k;
-    e->whole = screen == BS_SCREEN_LOW ||
-               (screen == BS_SCREEN_AUTO && c->isa->whole_pays);
-    r = alloc_encoder(c, e, n);
+    e->whole = screen != BS_SCREEN_NONE;
+    r = alloc_encoder(c, e, n,
+                      screen == BS_SCREEN_BYTES && k <= MOST_SMALL_COLUMNS);
     if (r < 0)
         bs_cpu_encoder_free(&c->dev, &e->head);
     else
@@ -250,7 +255,10 @@ fill_encoder(struct bs_cpu *c, struct cpu_encoder *e, const struct source *from,
 {
     struct pack_job job = {c, e, from};
     size_t nr = c->isa->nr, i;
-    int r = bs_cpu_scratch(c, nr * e->depth * sizeof(int16_t));
+    int r = bs_cpu_scratch(
+        c,
+        nr * e->coarse.depth * sizeof(int16_t) +
+            (e->coarse.panels != NULL ? e->coarse.depth * sizeof(float) : 0));
 
     if (r < 0)
         return r;
@@ -273,8 +281,13 @@ bs_cpu_encoder(struct bs_dev *d, struct bs_encoder **out, const float *w,
     const struct source from = {.w = w, .bias = bias, .width = k};
     struct bs_cpu *c = (struct bs_cpu *)d;
     struct bs_encoder *e;
-    int r = new_encoder(c, &e, n, k, screen);
+    int r;
 
+    if (screen == BS_SCREEN_AUTO)
+        screen = c->isa->bytes_pay    ? BS_SCREEN_BYTES
+                 : c->isa->whole_pays ? BS_SCREEN_LOW
+                                      : BS_SCREEN_NONE;
+    r = new_encoder(c, &e, n, k, screen);
     if (r < 0)
         return r;
     r = fill_encoder(c, (struct cpu_encoder *)e, &from, n);
@@ -289,7 +302,12 @@ int
 bs_cpu_encoder_reserve(struct bs_dev *d, struct bs_encoder **out, size_t n,
                        size_t k, enum bs_screen screen)
 {
-    return new_encoder((struct bs_cpu *)d, out, n, k, screen);
+    struct bs_cpu *c = (struct bs_cpu *)d;
+
+    /* Bytes take longer to pack than they save: weights change. */
+    if (screen == BS_SCREEN_AUTO)
+        screen = c->isa->whole_pays ? BS_SCREEN_LOW : BS_SCREEN_NONE;
+    return new_encoder(c, out, n, k, screen);
 }
 
 int
@@ -313,6 +331,14 @@ bs_cpu_encoder_fill(struct bs_dev *d, struct bs_encoder *enc,
     return fill_encoder((struct bs_cpu *)d, e, &from, rows->n);
 }
 
+static void
+free_packed(struct cpu_packed *p)
+{
+    bs_free(p->panels);
+    bs_free(p->scale);
+    bs_free(p->rest);
+}
+
 void
 bs_cpu_encoder_free(struct bs_dev *d, struct bs_encoder *encoder)
 {
@@ -321,10 +347,10 @@ bs_cpu_encoder_free(struct bs_dev *d, struct bs_encoder *encoder)
     (void)d;
     bs_free(e->w);
     bs_free(e->bias);
-    bs_free(e->packed);
-    bs_free(e->scale);
     bs_free(e->norm);
-    bs_free(e->rest);
     bs_free(e->bound);
+    bs_free(e->sign);
+    free_packed(&e->fine);
+    free_packed(&e->coarse);
     bs_free(e);
 }

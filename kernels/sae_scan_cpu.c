@@ -3,7 +3,8 @@
  * memory but those that may belong to a code.
  *
  * A chunk of rows stays in the second-level cache, a panel of atoms in the
- * first, and all atoms pass by once.
+ * first, and all atoms pass by once.  Where too many products pass the coarse
+ * screen, the fine one screens the next atoms.
  *
  * Why no product is missed.  With x = x' + r and w = w' + s, x' and w' in whole
  * numbers, |x.w - x'.w'| <= |r||w| + |x'||s| (Cauchy and Schwarz), where the
@@ -25,26 +26,12 @@
 #define CHUNK_ROWS 192
 #define CHUNK_BYTES ((size_t)288 << 10)
 #define MARGIN 0x1p-20
+#define MOST_DUE 256
+#define FEW_COLUMNS 1024 /* until the cuts stand for something */
+#define MOST_HITS 16    /* of so many coarse products one may be a hit */
 
-/* ---- a product as it is defined --------------------------------------------
+/* ---- known products --------------------------------------------------------
  */
-
-float
-bs_cpu_dot(const float *x, const float *w, size_t k)
-{
-    size_t i, l, half;
-    float sum[LANES] = {0};
-
-    for (i = 0; i + LANES <= k; i += LANES)
-        for (l = 0; l < LANES; l++)
-            sum[l] += x[i + l] * w[i + l];
-    for (l = 0; i + l < k; l++)
-        sum[l] += x[i + l] * w[i + l];
-    for (half = LANES / 2; half > 0; half /= 2)
-        for (l = 0; l < half; l++)
-            sum[l] += sum[l + half];
-    return sum[0];
-}
 
 float
 bs_cpu_pre(const struct cpu_encoder *e, const float *x, size_t j)
@@ -55,10 +42,47 @@ bs_cpu_pre(const struct cpu_encoder *e, const float *x, size_t j)
 float
 bs_scan_pre(struct bs_scan *s, size_t i, const struct bs_hit *hit)
 {
-    if (s->row[i].known)
+    if (hit->low == hit->high)
         return hit->high;
     s->rescored++;
     return bs_cpu_pre(s->job->e, s->row[i].x, hit->idx);
+}
+
+void
+bs_scan_fetch(const struct bs_scan *s, const struct bs_hit *hit, size_t n)
+{
+    size_t k = s->job->e->head.k, j, c;
+
+    for (j = 0; j < n; j++)
+        if (hit[j].low < hit[j].high)
+            for (c = 0; c < k; c += BS_ALIGN / sizeof(float))
+                __builtin_prefetch(s->job->e->w + hit[j].idx * k + c, 0, 2);
+}
+
+void
+bs_scan_pres(struct bs_scan *s, size_t i, struct bs_hit *hits, size_t n)
+{
+    const struct cpu_encoder *e = s->job->e;
+    struct bs_hit *wait[4];
+    const float *w[4];
+    float dot[4];
+    size_t j, l, waiting = 0;
+
+    for (j = 0; j < n; j++) {
+        if (hits[j].low < hits[j].high) {
+            w[waiting] = e->w + hits[j].idx * e->head.k;
+            wait[waiting++] = &hits[j];
+        }
+        if (waiting == 0 || (waiting < 4 && j + 1 < n))
+            continue;
+        for (l = waiting; l < 4; l++)
+            w[l] = w[0];
+        bs_cpu_dots(s->job->c->isa, dot, s->row[i].x, w, e->head.k);
+        for (l = 0; l < waiting; l++)
+            wait[l]->high = dot[l] + e->bias[wait[l]->idx];
+        s->rescored += waiting;
+        waiting = 0;
+    }
 }
 
 void
@@ -86,11 +110,12 @@ static void
 set_cut(struct bs_scan *s, size_t i, float cut)
 {
     struct bs_scan_row *row = &s->row[i];
-    double unit = (double)s->bounds[i].unit;
+    double unit = row->unit;
 
     row->cut = cut;
-    s->bounds[i].cut = bs_float_down((double)cut * unit * (1 - MARGIN) -
-                                     row->off * unit - 0x1p-100);
+    s->fine[i].cut = bs_float_down((double)cut * unit * (1 - MARGIN) -
+                                   row->off * unit - 0x1p-100);
+    s->coarse[i].cut = s->fine[i].cut;
 }
 
 /* The rounding error of a sum of the row with an atom of length 1. */
@@ -103,45 +128,95 @@ rounding(const struct cpu_encoder *e, double norm)
     return h < 0.5 ? h / (1 - h) * norm : INFINITY;
 }
 
-static void
-start_row(struct bs_scan *s, size_t i)
+static struct bs_isa_row
+bounds_of(const struct bs_whole *size, double unit)
 {
-    const struct cpu_encoder *e = s->job->e;
-    const struct bs_dev_encode *a = s->job->a;
-    struct bs_scan_row *row = &s->row[i];
-    struct bs_whole *size = &row->size;
-    double unit = 1;
-    int exponent;
-
-    row->x = a->x + (s->first + i) * a->ldx;
-    if (e->whole && e->depth > e->head.k)
-        s->q[(i + 1) * e->depth - 1] = 0;
-    bs_cpu_round(size, e->whole ? s->q + i * e->depth : NULL, row->x,
-                 e->head.k);
-    if (!e->whole)
-        *size = (struct bs_whole){1, size->norm, size->norm, 0};
-    size->rest += rounding(e, size->norm);
-    row->off = (double)e->head.k * 0x1p-148;
-    /* So long that a sum may overflow, or the bound. */
-    row->known = !(size->norm * e->most_norm + e->most_bias < 0x1p126 &&
-                   size->norm < 0x1p80 && e->most_norm < 0x1p80 &&
-                   size->rest < INFINITY);
-    if (size->norm > 0x1p-80 && !row->known) {
-        frexp(size->norm, &exponent);
-        unit = ldexp(1, -exponent);
-    }
-    s->bounds[i] = (struct bs_isa_row){
+    return (struct bs_isa_row){
         .scale = (float)(size->scale * unit),
         .rest = bs_float_up((size->rest + size->norm * MARGIN) * unit *
                             (1 + MARGIN)),
         .norm = bs_float_up(size->held * unit * (1 + 2 * MARGIN)),
         .unit = (float)unit,
     };
+}
+
+static void
+round_coarse(struct bs_scan *s, size_t i)
+{
+    const struct cpu_encoder *e = s->job->e;
+    struct bs_scan_row *row = &s->row[i];
+    uint8_t *bytes = s->bytes + i * e->coarse.depth;
+    size_t j;
+
+    bs_cpu_round_small(&row->coarse, s->small, s->turned, row->x, e->sign,
+                       e->head.k, false);
+    for (j = 0; j < e->coarse.depth; j++)
+        bytes[j] = (uint8_t)(s->small[j] + BS_SMALL_ZERO);
+    row->coarse.rest += rounding(e, row->coarse.norm);
+}
+
+static void
+round_fine(struct bs_scan *s, size_t i)
+{
+    const struct cpu_encoder *e = s->job->e;
+    struct bs_scan_row *row = &s->row[i];
+    size_t depth = e->fine.depth;
+    int16_t *q = s->q + i * depth;
+
+    if (e->whole && depth > e->head.k)
+        q[depth - 1] = 0;
+    bs_cpu_round(&row->fine, e->whole ? q : NULL, row->x, e->head.k);
+    if (!e->whole)
+        row->fine = (struct bs_whole){1, row->fine.norm, row->fine.norm, 0};
+    row->fine.rest += rounding(e, row->fine.norm);
+}
+
+/* What the first screen needs of the row. */
+static void
+start_row(struct bs_scan *s, size_t i)
+{
+    const struct cpu_encoder *e = s->job->e;
+    const struct bs_dev_encode *a = s->job->a;
+    struct bs_scan_row *row = &s->row[i];
+    bool coarse = e->coarse.panels != NULL;
+    const struct bs_whole *size = coarse ? &row->coarse : &row->fine;
+    int exponent;
+
+    row->x = a->x + (s->first + i) * a->ldx;
+    if (coarse)
+        round_coarse(s, i);
+    else
+        round_fine(s, i);
+    row->off = (double)e->head.k * 0x1p-148;
+    /* So long that a sum may overflow, or the bound. */
+    row->known = !(size->norm * e->most_norm + e->most_bias < 0x1p126 &&
+                   size->norm < 0x1p80 && e->most_norm < 0x1p80 &&
+                   size->rest < INFINITY);
+    row->unit = 1;
+    if (size->norm > 0x1p-80 && !row->known) {
+        frexp(size->norm, &exponent);
+        row->unit = ldexp(1, -exponent);
+    }
+    (coarse ? s->coarse : s->fine)[i] = bounds_of(size, row->unit);
     set_cut(s, i, 0);
     if (row->known)
-        s->bounds[i].cut = INFINITY;
+        s->fine[i].cut = s->coarse[i].cut = INFINITY;
     if (s->job->start != NULL)
         s->job->start(s, i);
+}
+
+/* What the fine screen needs of the rows, after the coarse one. */
+static void
+refine(struct bs_scan *s)
+{
+    size_t i;
+
+    for (i = 0; i < s->rows; i++) {
+        round_fine(s, i);
+        s->fine[i] = bounds_of(&s->row[i].fine, s->row[i].unit);
+        s->fine[i].cut = s->coarse[i].cut;
+    }
+    s->refined = true;
 }
 
 /* ---- hits ------------------------------------------------------------------
@@ -149,14 +224,16 @@ start_row(struct bs_scan *s, size_t i)
 
 /* The bounds again, both and in double. */
 static struct bs_hit
-hit_of(const struct bs_scan *s, size_t i, size_t j, double product)
+hit_of(const struct bs_scan *s, size_t i, size_t j, bool coarse, double product)
 {
     const struct cpu_encoder *e = s->job->e;
     const struct bs_scan_row *row = &s->row[i];
+    const struct cpu_packed *w = coarse ? &e->coarse : &e->fine;
+    const struct bs_whole *x = coarse ? &row->coarse : &row->fine;
     double bias = (double)e->bias[j];
-    double dot = product * row->size.scale * (double)e->scale[j];
-    double off = row->off + row->size.rest * (double)e->norm[j] +
-                 row->size.held * (double)e->rest[j] + fabs(bias) * 0x1p-22;
+    double dot = product * x->scale * (double)w->scale[j];
+    double off = row->off + x->rest * (double)e->norm[j] +
+                 x->held * (double)w->rest[j] + fabs(bias) * 0x1p-22;
 
     off += (fabs(dot) + fabs(bias) + off) * 0x1p-40;
     return (struct bs_hit){
@@ -168,82 +245,189 @@ hit_of(const struct bs_scan *s, size_t i, size_t j, double product)
 }
 
 static void
-take_hits(struct bs_scan *s, size_t i, const char *products, uint32_t bits,
-          size_t col)
+pass_hit(struct bs_scan *s, const struct bs_hit *hit)
 {
-    for (; bits != 0; bits &= bits - 1) {
+    size_t i = hit->row - s->first;
+    float cut;
+
+    if (hit->high < s->row[i].cut)
+        return;
+    cut = s->job->hit(s, i, hit);
+    if (cut != s->row[i].cut)
+        set_cut(s, i, cut);
+}
+
+/* The first n that are due become known. */
+static void
+settle(struct bs_scan *s, size_t n)
+{
+    size_t j;
+
+    for (j = 0; j < n; j++) {
+        struct bs_hit *hit = &s->due[j];
+
+        if (hit->high < s->row[hit->row - s->first].cut)
+            continue;
+        hit->low = hit->high = bs_scan_pre(s, hit->row - s->first, hit);
+        pass_hit(s, hit);
+    }
+    memmove(s->due, s->due + n, (s->n_due - n) * sizeof *s->due);
+    s->n_due -= n;
+}
+
+/* Row i's hits among the atoms from `col` on; returns how many.  The lower
+ * bound of a coarse one would hardly raise the cut: one that more likely than
+ * not is above that shall be known, once its atom has come from memory. */
+static size_t
+take_hits(struct bs_scan *s, size_t i, bool coarse, const char *products,
+          uint32_t bits, size_t col)
+{
+    const struct bs_scan_row *row = &s->row[i];
+    size_t n = 0;
+
+    for (; bits != 0; bits &= bits - 1, n++) {
         size_t lane = (size_t)__builtin_ctz(bits);
         int32_t whole;
         float real;
         struct bs_hit hit;
 
+        if (row->known)
+            continue;
         memcpy(&whole, products + lane * sizeof whole, sizeof whole);
         memcpy(&real, products + lane * sizeof real, sizeof real);
-        hit = hit_of(s, i, col + lane,
+        hit = hit_of(s, i, col + lane, coarse,
                      s->job->e->whole ? (double)whole : (double)real);
-        if (hit.high >= s->row[i].cut && !s->row[i].known)
-            set_cut(s, i, s->job->hit(s, i, &hit));
+        if (!coarse || hit.low / 2 + hit.high / 2 < row->cut) {
+            pass_hit(s, &hit);
+            continue;
+        }
+        if (s->n_due == MOST_DUE)
+            settle(s, MOST_DUE);
+        s->due[s->n_due++] = hit;
+        bs_scan_fetch(s, &hit, 1);
     }
+    return n;
 }
 
-/* Rows i..i+rows-1 of the chunk by a panel's atoms. */
-static void
-scan_run(struct bs_scan *s, size_t panel, size_t i, size_t rows)
+/* The products of rows i..i+rows-1 of the chunk by a panel's atoms, screened;
+ * false if there is no hit. */
+static bool
+screen_run(struct bs_scan *s, size_t panel, size_t i, size_t rows, bool coarse,
+           uint32_t *hits)
 {
     const struct bs_scan_job *job = s->job;
     const struct cpu_encoder *e = job->e;
     const struct bs_isa *isa = job->c->isa;
-    const struct bs_isa_atoms atoms = {e->scale, e->norm, e->rest, job->bound};
-    size_t at = panel * isa->nr * e->depth, next = isa->nr * e->depth, j;
+    const struct cpu_packed *w = coarse ? &e->coarse : &e->fine;
+    const struct bs_isa_atoms atoms = {w->scale, e->norm, w->rest, job->bound};
+    const char *at = w->panels + panel * w->panel_size;
+    const char *next =
+        panel + 1 == e->panels || i > 0 ? at : at + w->panel_size;
+
+    if (coarse)
+        isa->gemm_bytes(s->bytes + i * w->depth, w->depth, at, w->depth,
+                        s->tile, rows, next);
+    else if (e->whole)
+        isa->gemm_whole(s->q + i * w->depth, w->depth, (const void *)at,
+                        w->depth, s->tile, rows, (const void *)next);
+    else
+        isa->gemm(s->row[i].x, job->a->ldx, (const void *)at, w->depth, s->tile,
+                  rows, true, (const void *)next);
+    return isa->screen(hits, s->tile, e->whole, &atoms, panel * isa->nr,
+                       (coarse ? s->coarse : s->fine) + i, rows);
+}
+
+/* Returns how many hits there were. */
+static size_t
+scan_run(struct bs_scan *s, size_t panel, size_t i, size_t rows, bool coarse)
+{
+    size_t nr = s->job->c->isa->nr, n = 0, j;
+    const char *products = s->tile;
     uint32_t hits[RUN_TILES * 16];
 
-    if (panel + 1 == e->panels || i > 0)
-        next = 0;
-    if (e->whole)
-        isa->gemm_whole(s->q + i * e->depth, e->depth,
-                        (const int16_t *)e->packed + at, e->depth, s->tile,
-                        rows, (const int16_t *)e->packed + at + next);
-    else
-        isa->gemm(s->row[i].x, job->a->ldx, (const float *)e->packed + at,
-                  e->depth, s->tile, rows, true,
-                  (const float *)e->packed + at + next);
-    if (!isa->screen(hits, s->tile, e->whole, &atoms, panel * isa->nr,
-                     s->bounds + i, rows))
-        return;
-    for (j = 0; j < rows; j++)
-        take_hits(s, i + j, (const char *)s->tile + j * isa->nr * sizeof(float),
-                  hits[j], panel * isa->nr);
+    if (!screen_run(s, panel, i, rows, coarse, hits))
+        return 0;
+    for (j = 0; j < rows; j++, products += nr * sizeof(float))
+        n += take_hits(s, i + j, coarse, products, hits[j], panel * nr);
+    return n;
 }
 
 /* ---- a call ----------------------------------------------------------------
  */
 
+/* The chunk by all atoms.  The coarse screen is left, for twice as long each
+ * time, where it lets too much pass. */
+static void
+scan_rows(struct bs_scan *s)
+{
+    const struct bs_scan_job *job = s->job;
+    const struct cpu_encoder *e = job->e;
+    size_t run = RUN_TILES * job->c->isa->mr, nr = job->c->isa->nr, panel, i;
+    size_t coarse_from = e->coarse.panels != NULL ? 0 : e->panels, wait = 1;
+
+    for (panel = 0; panel < e->panels; panel++) {
+        bool coarse = panel >= coarse_from;
+        size_t hits = 0, due = s->n_due;
+
+        if (!coarse && e->coarse.panels != NULL && !s->refined)
+            refine(s);
+        for (i = 0; i < s->rows; i += run)
+            hits += scan_run(s, panel, i, s->rows - i < run ? s->rows - i : run,
+                             coarse);
+        if (coarse && panel * nr >= FEW_COLUMNS &&
+            hits > s->rows * nr / MOST_HITS)
+            coarse_from = panel + (wait *= 2);
+        settle(s, due < s->n_due ? due : s->n_due);
+    }
+    settle(s, s->n_due);
+}
+
+static void *
+part(char *memory, size_t *at, size_t count, size_t size)
+{
+    char *p = memory != NULL ? memory + *at : NULL;
+
+    *at += BS_ROUND_UP(count * size, BS_ALIGN);
+    return p;
+}
+
+/* Give a chunk its parts of a thread's memory, or nothing of NULL; returns the
+ * size of all.  Rows of such width are in memory: no product overflows. */
+static size_t
+share(struct bs_scan *s, char *memory)
+{
+    const struct bs_scan_job *job = s->job;
+    const struct bs_isa *isa = job->c->isa;
+    size_t fine = job->e->whole ? job->e->fine.depth : 0, n = 0;
+    size_t coarse = job->e->coarse.panels != NULL ? job->e->coarse.depth : 0;
+    size_t rows = job->rows;
+
+    s->tile = part(memory, &n, RUN_TILES * isa->mr * isa->nr, sizeof(float));
+    s->row = part(memory, &n, rows, sizeof *s->row);
+    s->fine = part(memory, &n, rows, sizeof *s->fine);
+    s->coarse = part(memory, &n, rows, sizeof *s->coarse);
+    s->turned = part(memory, &n, coarse, sizeof *s->turned);
+    s->small = part(memory, &n, coarse, sizeof *s->small);
+    s->bytes = part(memory, &n, rows * coarse, sizeof *s->bytes);
+    s->q = part(memory, &n, rows * fine, sizeof *s->q);
+    s->due = part(memory, &n, MOST_DUE, sizeof *s->due);
+    s->memory = part(memory, &n, rows, job->room);
+    return n;
+}
+
 static void
 scan_chunk(void *arg, size_t chunk, unsigned thread)
 {
     const struct bs_scan_job *job = arg;
-    size_t run = RUN_TILES * job->c->isa->mr, panel, i;
-    char *memory = job->c->scratch[thread];
     struct bs_scan s = {
         .job = job, .thread = thread, .first = chunk * job->rows};
+    size_t i;
 
     s.rows = job->a->m - s.first < job->rows ? job->a->m - s.first : job->rows;
-    s.tile = memory;
-    s.row = (void *)(memory += BS_ROUND_UP(
-                         run * job->c->isa->nr * sizeof(float), BS_ALIGN));
-    s.bounds =
-        (void *)(memory += BS_ROUND_UP(job->rows * sizeof *s.row, BS_ALIGN));
-    s.q =
-        (void *)(memory += BS_ROUND_UP(job->rows * sizeof *s.bounds, BS_ALIGN));
-    s.memory = memory;
-    if (job->e->whole)
-        s.memory +=
-            BS_ROUND_UP(job->rows * job->e->depth * sizeof *s.q, BS_ALIGN);
+    share(&s, job->c->scratch[thread]);
     for (i = 0; i < s.rows; i++)
         start_row(&s, i);
-    for (panel = 0; panel < job->e->panels; panel++)
-        for (i = 0; i < s.rows; i += run)
-            scan_run(&s, panel, i, s.rows - i < run ? s.rows - i : run);
+    scan_rows(&s);
     for (i = 0; i < s.rows; i++)
         if (s.row[i].known)
             bs_scan_known(&s, i);
@@ -257,7 +441,7 @@ static void
 plan(struct bs_scan_job *job)
 {
     size_t mr = job->c->isa->mr, m = job->a->m, threads = job->c->threads;
-    size_t most = CHUNK_BYTES / sizeof(int16_t) / (job->e->depth + 1);
+    size_t most = CHUNK_BYTES / sizeof(int16_t) / (job->e->fine.depth + 1);
 
     most = most > CHUNK_ROWS ? CHUNK_ROWS : most < mr ? mr : most;
     job->chunks = m / most + (m % most != 0);
@@ -266,33 +450,18 @@ plan(struct bs_scan_job *job)
     job->chunks = m / job->rows + (m % job->rows != 0);
 }
 
-static size_t
-scratch_bytes(const struct bs_scan_job *job)
-{
-    const struct bs_isa *isa = job->c->isa;
-    size_t row = job->e->depth, n;
-
-    if (!bs_mul(row, sizeof(int16_t), &row) ||
-        !bs_add(row, sizeof(struct bs_scan_row) + sizeof(struct bs_isa_row),
-                &row) ||
-        !bs_add(row, job->room, &row) || !bs_mul(row, job->rows, &n) ||
-        !bs_add(n, RUN_TILES * isa->mr * isa->nr * sizeof(float) + 4 * BS_ALIGN,
-                &n))
-        return SIZE_MAX;
-    return n;
-}
-
 int
 bs_cpu_scan(struct bs_scan_job *job)
 {
     const struct bs_dev_encode *a = job->a;
     struct bs_err *err = &job->c->dev.err;
+    struct bs_scan s = {.job = job};
     int r = bs_cpu_check_finite(err, "encode", a->x, a->ldx, a->m, a->enc->k);
 
     if (r < 0 || a->m == 0)
         return r;
     plan(job);
-    r = bs_cpu_scratch(job->c, scratch_bytes(job));
+    r = bs_cpu_scratch(job->c, share(&s, NULL));
     if (r == 0)
         bs_pool_run(job->c->pool, job->chunks, scan_chunk, job);
     return r;

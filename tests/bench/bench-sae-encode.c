@@ -132,7 +132,9 @@ table(unsigned threads, int rounds, float *x, float *w, const char *data)
     static const struct {
         const char *name;
         enum bs_screen screen;
-    } screens[] = {{"f32", BS_SCREEN_NONE}, {"int16", BS_SCREEN_LOW}};
+    } screens[] = {{"f32", BS_SCREEN_NONE},
+                   {"int16", BS_SCREEN_LOW},
+                   {"int8", BS_SCREEN_BYTES}};
     double peak = peak_gflops(threads);
     struct bs_err e = {0};
     struct run r = {.x = x};

@@ -223,7 +223,7 @@ encoder_good(struct bs_dev *d, const struct problem *p, enum bs_screen screen)
 }
 
 static const enum bs_screen screens[] = {BS_SCREEN_AUTO, BS_SCREEN_NONE,
-                                         BS_SCREEN_LOW};
+                                         BS_SCREEN_LOW, BS_SCREEN_BYTES};
 
 /* Takes the problem over. */
 static int
