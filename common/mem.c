@@ -4,6 +4,8 @@
 #include "common/mem.h"
 
 #include <stdarg.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 bool
 bs_mul(size_t a, size_t b, size_t *out)
@@ -44,6 +46,16 @@ void
 bs_free(void *p)
 {
     free(p);
+}
+
+void
+bs_map_forget(const void *p, size_t bytes)
+{
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+    uintptr_t start = (uintptr_t)p / page * page;
+
+    /* advice: what fails changes nothing */
+    (void)madvise((void *)start, (uintptr_t)p + bytes - start, MADV_DONTNEED);
 }
 
 char *

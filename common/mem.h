@@ -22,6 +22,10 @@ void *bs_alloc(size_t bytes) BS_CHECKED;
 void *bs_alloc_array(size_t count, size_t size) BS_CHECKED;
 void bs_free(void *p);
 
+/* Give the memory behind p[0..bytes), read-only and mapped from a file, back:
+ * what is read there again is filled from the file again. */
+void bs_map_forget(const void *p, size_t bytes);
+
 char *bs_strdup(const char *s) BS_CHECKED;
 
 /* Growable bytes, BS_ALIGN-aligned.  Zero-initialised means empty. */

@@ -10,7 +10,7 @@
 #include <nettle/sha2.h>
 #include <xxhash.h>
 
-enum { PIECE = 1 << 18 };
+enum { PIECE = 1 << 18, MAP_PIECE = 1 << 24 };
 
 static const char digits[] = "0123456789abcdef";
 
@@ -93,6 +93,23 @@ bs_sha256(const void *data, size_t len, char out[BS_SHA256_HEX_SIZE])
     sha256_init(&ctx);
     if (len > 0)
         sha256_update(&ctx, len, data);
+    sha256_hex(&ctx, out);
+}
+
+void
+bs_sha256_map(const void *map, size_t len, char out[BS_SHA256_HEX_SIZE])
+{
+    struct sha256_ctx ctx;
+    size_t at, n;
+
+    sha256_init(&ctx);
+    for (at = 0; at < len; at += n) {
+        const uint8_t *piece = (const uint8_t *)map + at;
+
+        n = len - at < MAP_PIECE ? len - at : MAP_PIECE;
+        sha256_update(&ctx, n, piece);
+        bs_map_forget(piece, n);
+    }
     sha256_hex(&ctx, out);
 }
 

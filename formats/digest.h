@@ -27,9 +27,10 @@ uint64_t bs_xxh64_value(const struct bs_xxh64 *h);
 void bs_hex64(uint64_t value, char out[BS_HEX64_SIZE]);
 bool bs_hex64_parse(const char *s, uint64_t *value);
 
-/* SHA-256 as 64 lower-case hexadecimal digits: of memory, and of what a
- * descriptor still has to give. */
+/* SHA-256 as 64 lower-case hexadecimal digits: of memory, of a mapped file
+ * without keeping it in memory, and of what a descriptor still has to give. */
 void bs_sha256(const void *data, size_t len, char out[BS_SHA256_HEX_SIZE]);
+void bs_sha256_map(const void *map, size_t len, char out[BS_SHA256_HEX_SIZE]);
 int bs_sha256_fd(int fd, char out[BS_SHA256_HEX_SIZE],
                  struct bs_err *e) BS_CHECKED;
 

@@ -445,6 +445,12 @@ bs_safetensors_meta(const struct bs_safetensors *s, const char *name)
     return s->parts > 0 ? bs_doc_meta(&s->part[0].doc, name) : NULL;
 }
 
+void
+bs_safetensors_forget(const struct bs_tensor *t)
+{
+    bs_map_forget(t->data, t->bytes);
+}
+
 size_t
 bs_safetensors_count(const struct bs_safetensors *s)
 {
@@ -510,7 +516,7 @@ bs_safetensors_digest(const struct bs_safetensors *s,
 
         memcpy(digest, sorted[i]->digest, sizeof digest);
         if (sorted[i]->map != NULL)
-            bs_sha256(sorted[i]->map, sorted[i]->bytes, digest);
+            bs_sha256_map(sorted[i]->map, sorted[i]->bytes, digest);
         r = bs_buf_printf(&lines, e, "%s  %s\n", digest, sorted[i]->name);
     }
     if (r == 0)

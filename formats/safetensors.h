@@ -47,6 +47,10 @@ size_t bs_safetensors_count(const struct bs_safetensors *s);
 const struct bs_tensor *bs_safetensors_at(const struct bs_safetensors *s,
                                           size_t i);
 
+/* Its data is not needed for now: it leaves the process's memory, and comes
+ * back from the file where it is read again. */
+void bs_safetensors_forget(const struct bs_tensor *t);
+
 /* A metadata value of the (first) file, or NULL. */
 const char *bs_safetensors_meta(const struct bs_safetensors *s,
                                 const char *name);

@@ -78,6 +78,7 @@ load(struct bs_clip_text *m, struct bs_loader *l)
         bs_loader_tensor(l, "embeddings.token_embedding", "weight", 2, tokens);
     if (m->token == NULL)
         return -l->e->code;
+    bs_safetensors_forget(m->token); /* rows come as captions want them */
     m->position = bs_loader_values(l, "embeddings.position_embedding", "weight",
                                    2, places);
     if (m->position == NULL)

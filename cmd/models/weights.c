@@ -1,6 +1,7 @@
 /*
- * weights.c - see weights.h.  Host memory beyond the mapping: the largest
- * matrix that is stacked from several.
+ * weights.c - see weights.h.  Host memory: the largest matrix that is stacked
+ * from several; of the mapping only what is in hand, so that there is one copy
+ * of the weights, the device's.
  */
 #include "cmd/models/weights.h"
 
@@ -142,6 +143,7 @@ to_f32(struct bs_loader *l, const struct bs_tensor *t, float *out, size_t n)
     if (aligned == NULL)
         return bs_err_memory(l->e, t->name, t->bytes);
     memcpy(aligned, t->data, t->bytes);
+    bs_safetensors_forget(t);
     bs_to_f32(out, t->dtype, aligned, n);
     bs_free(aligned);
     return 0;
@@ -237,6 +239,8 @@ bs_load_linear(struct bs_loader *l, struct bs_linear *m, const char *stem,
     int r =
         t == NULL ? -l->e->code : pack(l, &m->weight, t->data, t->dtype, n, k);
 
+    if (r == 0)
+        bs_safetensors_forget(t);
     if (r == 0 && bias)
         r = bs_load_vector(l, &m->bias, stem, "bias", n);
     return r;
@@ -271,6 +275,8 @@ stack_weights(struct bs_loader *l, struct bs_linear *m,
                            bs_dtype_name(t->dtype), bs_dtype_name(type));
         else
             memcpy(all + i * t->bytes, t->data, t->bytes);
+        if (r == 0)
+            bs_safetensors_forget(t);
     }
     if (r == 0)
         r = pack(l, &m->weight, all, type, count * n, k);
@@ -323,6 +329,7 @@ bs_load_convolution(struct bs_loader *l, struct bs_convolution *c,
         return -l->e->code;
     if (bs_dev_conv(l->dev, &c->weight, t->data, t->dtype, shape, l->math) < 0)
         return bs_loader_failed(l);
+    bs_safetensors_forget(t);
     return bias ? bs_load_vector(l, &c->bias, stem, "bias", shape->out) : 0;
 }
 

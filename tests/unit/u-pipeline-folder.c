@@ -3,39 +3,7 @@
  * variants, shards, another UNet, and what is missing.
  */
 #include "cmd/models/pipeline_folder.h"
-#include "tests/unit/tap.h"
-
-#include <fcntl.h>
-#include <ftw.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
-#include "common/io.h"
-
-static char work[] = "/tmp/bs-pipeline-XXXXXX";
-
-static char *
-at(char out[300], const char *name)
-{
-    snprintf(out, 300, "%s/%s", work, name);
-    return out;
-}
-
-static void
-write_bytes(const char *name, const void *bytes, size_t len)
-{
-    char path[300];
-    int fd = open(at(path, name), O_WRONLY | O_CREAT | O_TRUNC, 0600);
-
-    if (fd < 0 || bs_write(fd, bytes, len) < 0 || close(fd) < 0)
-        perror(path);
-}
-
-static void
-write_text(const char *name, const char *text)
-{
-    write_bytes(name, text, strlen(text));
-}
+#include "tests/unit/scratch.h"
 
 /* A weight file of one tensor with one value. */
 static void
@@ -238,26 +206,14 @@ test_digest(void)
     ok(strcmp(b, c) != 0, "weights count");
 }
 
-static int
-remove_one(const char *path, const struct stat *st, int type, struct FTW *where)
-{
-    (void)st;
-    (void)type;
-    (void)where;
-    return remove(path);
-}
-
 int
 main(void)
 {
-    if (mkdtemp(work) == NULL) {
-        perror(work);
-        return 1;
-    }
+    scratch_open();
     build();
     test_components();
     test_index();
     test_digest();
-    ok(nftw(work, remove_one, 16, FTW_DEPTH | FTW_PHYS) == 0, "clean up");
+    scratch_close();
     return tap_done();
 }

@@ -3,38 +3,7 @@
  * wrong.
  */
 #include "formats/safetensors.h"
-#include "tests/unit/tap.h"
-
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
-#include "common/io.h"
-
-static char work[] = "/tmp/bs-safetensors-XXXXXX";
-
-static char *
-at(char out[300], const char *name)
-{
-    snprintf(out, 300, "%s/%s", work, name);
-    return out;
-}
-
-static void
-write_bytes(const char *name, const void *bytes, size_t len)
-{
-    char path[300];
-    int fd = open(at(path, name), O_WRONLY | O_CREAT | O_TRUNC, 0600);
-
-    if (fd < 0 || bs_write(fd, bytes, len) < 0 || close(fd) < 0)
-        perror(path);
-}
-
-static void
-write_text(const char *name, const char *text)
-{
-    write_bytes(name, text, strlen(text));
-}
+#include "tests/unit/scratch.h"
 
 static void
 drop(const char *name)
@@ -234,18 +203,92 @@ test_odd_files(void)
     drop("model.safetensors");
 }
 
+/* Megabytes of mapped files that the process holds, or -1. */
+static long
+file_memory(void)
+{
+    FILE *f = fopen("/proc/self/status", "re");
+    char line[200];
+    long kb = -1;
+
+    while (f != NULL && kb < 0 && fgets(line, sizeof line, f) != NULL)
+        sscanf(line, "RssFile: %ld", &kb);
+    if (f != NULL)
+        fclose(f);
+    return kb < 0 ? -1 : kb / 1024;
+}
+
+static uint64_t
+sum_of(const struct bs_tensor *t)
+{
+    const uint8_t *b = t->data;
+    uint64_t sum = 0;
+    size_t i;
+
+    for (i = 0; i < t->bytes; i++)
+        sum = sum * 31 + b[i];
+    return sum;
+}
+
+/* A large model is not held in memory by who reads it. */
+static void
+test_memory(void)
+{
+    enum { MB = 24 };
+    uint64_t shape[1] = {(uint64_t)MB << 20}, sum;
+    uint8_t *values = bs_alloc((size_t)shape[0]);
+    struct bs_safetensors *s = NULL;
+    const struct bs_tensor *t;
+    struct bs_doc doc = {0};
+    struct bs_buf buf = {0};
+    struct bs_err e = {0};
+    char path[300], hex[BS_SHA256_HEX_SIZE];
+    long before, read, after;
+    size_t i;
+
+    for (i = 0; values != NULL && i < shape[0]; i++)
+        values[i] = (uint8_t)(i * 2654435761u >> 13);
+    if (values == NULL ||
+        bs_doc_put(&doc, "x", BS_DTYPE_U8, 1, shape, values, &e) < 0 ||
+        bs_doc_write(&doc, &buf, &e) < 0)
+        printf("# %s\n", e.text);
+    write_bytes("large.safetensors", buf.data, buf.len);
+    bs_buf_release(&buf);
+    bs_doc_release(&doc);
+    bs_free(values);
+    ok(bs_safetensors_open(&s, at(path, "large.safetensors"), &e) == 0,
+       "a large file opens %s", e.text);
+    before = file_memory();
+    t = bs_safetensors_find(s, "x");
+    sum = sum_of(t);
+    read = file_memory();
+    bs_safetensors_forget(t);
+    after = file_memory();
+    if (before < 0 || read < before + MB / 2)
+        ok(1, "memory that is given back # SKIP no RssFile here");
+    else
+        ok(after < before + MB / 4,
+           "%ld MB of files in memory, %ld when one was read, %ld when it was "
+           "given back",
+           before, read, after);
+    ok(sum_of(t) == sum, "what was given back is still there");
+    bs_safetensors_forget(t);
+    ok(bs_safetensors_digest(s, hex, &e) == 0, "digest %s", e.text);
+    ok(before < 0 || file_memory() < before + MB * 3 / 4,
+       "a digest does not hold the file");
+    bs_safetensors_close(s);
+    drop("large.safetensors");
+}
+
 int
 main(void)
 {
-    if (mkdtemp(work) == NULL) {
-        perror(work);
-        return 1;
-    }
+    scratch_open();
     test_single();
     test_cut();
     test_shards();
     test_odd_files();
-    drop("config.json");
-    ok(rmdir(work) == 0, "nothing is left behind");
+    test_memory();
+    scratch_close();
     return tap_done();
 }

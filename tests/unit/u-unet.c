@@ -6,7 +6,7 @@
  */
 #include "cmd/models/unet.h"
 #include "cmd/models/vae.h"
-#include "tests/unit/tap.h"
+#include "tests/unit/golden-gen.h"
 
 #include <math.h>
 #include <sys/stat.h>
@@ -14,47 +14,36 @@
 
 #include "common/io.h"
 
+#define WEIGHTS "/diffusion_pytorch_model.safetensors"
+#define EXPECT "/expect.safetensors"
+
+/* A file of a model; `name` begins with a slash. */
 static char *
-golden(char out[400], const char *model, const char *name)
+file_of(char out[400], const char *model, const char *name)
 {
-    snprintf(out, 400, "%s/tests/golden/gen/%s/%s", getenv("BS_SRC"), model,
-             name);
-    return out;
+    char path[200];
+
+    snprintf(path, sizeof path, "%s%s", model, name);
+    return golden(out, path);
 }
 
 static struct bs_safetensors *
-open_files(const char *model, const char *name)
+open_model(const char *model, const char *name)
 {
-    struct bs_safetensors *files;
-    struct bs_err e = {0};
-    char path[400];
+    char path[200];
 
-    if (bs_safetensors_open(&files, golden(path, model, name), &e) < 0) {
-        ok(0, "%s", e.text);
-        exit(1);
-    }
-    return files;
+    snprintf(path, sizeof path, "%s%s", model, name);
+    return open_files(path);
 }
 
-#define WEIGHTS "diffusion_pytorch_model.safetensors"
-
+/* The prediction at a step. */
 static const struct bs_tensor *
-tensor(const struct bs_safetensors *files, const char *fmt, const char *text,
-       size_t number)
+prediction(const struct bs_safetensors *files, size_t step)
 {
-    char name[100];
-    const struct bs_tensor *t;
+    char part[24];
 
-    if (text != NULL)
-        snprintf(name, sizeof name, "%s.%s", fmt, text);
-    else
-        snprintf(name, sizeof name, "%s.%zu", fmt, number);
-    t = bs_safetensors_find(files, name);
-    if (t == NULL) {
-        ok(0, "no tensor %s", name);
-        exit(1);
-    }
-    return t;
+    snprintf(part, sizeof part, "%zu", step);
+    return tensor(files, "out", part);
 }
 
 /* A tensor of f32 on the device; data of files is not aligned. */
@@ -67,27 +56,6 @@ device(struct bs_dev *dev, const struct bs_tensor *t)
         bs_dev_put(dev, &m, 0, t->data, t->bytes) < 0)
         exit(1);
     return m;
-}
-
-/* Largest difference relative to the largest wanted value. */
-static double
-distance(const float *got, const struct bs_tensor *want)
-{
-    size_t n = want->bytes / sizeof(float), i;
-    double worst = 0, largest = 0;
-
-    for (i = 0; i < n; i++) {
-        float w;
-        double d;
-
-        memcpy(&w, (const char *)want->data + i * sizeof w, sizeof w);
-        d = fabs((double)got[i] - (double)w);
-        /* not '>': a NaN must not pass */
-        if (!(d <= worst))
-            worst = d;
-        largest = fmax(largest, fabs((double)w));
-    }
-    return worst / largest;
 }
 
 /* ---- UNet -----------------------------------------------------------------
@@ -112,14 +80,14 @@ net_open(struct net *n, struct bs_dev *dev, const char *model,
     size_t i;
 
     n->dev = dev;
-    n->files = open_files(model, WEIGHTS);
-    n->expect = open_files(model, "expect.safetensors");
-    x = tensor(n->expect, "in", "latents", 0);
-    text = tensor(n->expect, "in", "text", 0);
-    steps = tensor(n->expect, "in", "steps", 0);
+    n->files = open_model(model, WEIGHTS);
+    n->expect = open_model(model, EXPECT);
+    x = tensor(n->expect, "in", "latents");
+    text = tensor(n->expect, "in", "text");
+    steps = tensor(n->expect, "in", "steps");
     n->latents = device(dev, x);
     n->text = device(dev, text);
-    n->bytes = tensor(n->expect, "out", NULL, 0)->bytes;
+    n->bytes = prediction(n->expect, 0)->bytes;
     for (i = 0; i < steps->bytes / sizeof(float); i++) {
         float t;
 
@@ -174,7 +142,7 @@ test_forward(struct bs_dev *dev, const char *model, enum bs_math math)
     net_open(&n, dev, model, math);
     for (i = 0; i < (strcmp(model, "sd1") == 0 ? 2 : 1); i++) {
         out = forward(&n, i);
-        worst = distance(out, tensor(n.expect, "out", NULL, i));
+        worst = distance(out, prediction(n.expect, i));
         ok(worst <= bar, "%s, %s, step %zu: off by %.2g", model,
            math == BS_MATH_F32 ? "f32" : "bf16", i, worst);
         bs_free(out);
@@ -236,7 +204,7 @@ take_update(void *user, const struct bs_unet_block *block, size_t step,
             size_t batch, struct bs_mem *update, struct bs_err *e)
 {
     struct tapped *t = user;
-    const struct bs_tensor *want = tensor(t->expect, "update", block->name, 0);
+    const struct bs_tensor *want = tensor(t->expect, "update", block->name);
     size_t n = batch * block->height * block->width * block->channels, i;
     float *values = bs_alloc(n * sizeof *values);
     double d;
@@ -292,7 +260,7 @@ test_taps(struct bs_dev *dev, const char *model, size_t step)
     watched = forward(&n, step);
     ok(t.calls == i && t.worst <= 1e-5,
        "%s: updates of %zu blocks, off by %.2g", model, i, t.worst);
-    ok(distance(watched, tensor(n.expect, "out", NULL, step)) <= 1e-5,
+    ok(distance(watched, prediction(n.expect, step)) <= 1e-5,
        "%s: looking changes nothing", model);
     t.scale = 0;
     edited = forward(&n, step);
@@ -342,9 +310,9 @@ test_order(struct bs_dev *dev)
 static void
 test_vae(struct bs_dev *dev, enum bs_math math)
 {
-    struct bs_safetensors *files = open_files("vae", WEIGHTS);
-    struct bs_safetensors *expect = open_files("vae", "expect.safetensors");
-    const struct bs_tensor *x = tensor(expect, "in", "latents", 0);
+    struct bs_safetensors *files = open_model("vae", WEIGHTS);
+    struct bs_safetensors *expect = open_model("vae", EXPECT);
+    const struct bs_tensor *x = tensor(expect, "in", "latents");
     const struct bs_tensor *want = bs_safetensors_find(expect, "out");
     const struct bs_tensor *bytes = bs_safetensors_find(expect, "bytes");
     struct bs_mem latents = device(dev, x);
@@ -404,7 +372,7 @@ changed(const char *model, const char *from, const char *to, bool cut)
     FILE *f;
 
     mkdir(folder, 0777);
-    if (bs_read_file(golden(path, model, "config.json"), 1 << 20, &text, &e) <
+    if (bs_read_file(file_of(path, model, "/config.json"), 1 << 20, &text, &e) <
             0 ||
         bs_buf_add(&text, "", 1, &e) < 0)
         exit(1);
@@ -421,7 +389,7 @@ changed(const char *model, const char *from, const char *to, bool cut)
     fclose(f);
     text.len = 0;
     snprintf(name, sizeof name, "%s/model.safetensors", folder);
-    if (bs_read_file(golden(path, model, WEIGHTS), 1 << 24, &text, &e) < 0)
+    if (bs_read_file(file_of(path, model, WEIGHTS), 1 << 24, &text, &e) < 0)
         exit(1);
     f = fopen(name, "w");
     if (f == NULL)
@@ -478,7 +446,7 @@ test_odd_vae(struct bs_dev *dev, const char *from, const char *to,
 static void
 test_huge(struct bs_dev *dev)
 {
-    struct bs_safetensors *files = open_files("sd1", WEIGHTS);
+    struct bs_safetensors *files = open_model("sd1", WEIGHTS);
     struct bs_unet_config config;
     struct bs_unet *unet;
     struct bs_err e = {0};
