@@ -10,6 +10,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "common/dtype.h"
 #include "common/rng.h"
 
 enum { WORDS = 624, SHIFT = 397, BLOCK = 16 };
@@ -206,6 +207,34 @@ bs_noise_f32(struct bs_noise *g, float *out, size_t n)
         fill_uniform(g, out + n - BLOCK, BLOCK);
         transform(out + n - BLOCK);
     }
+}
+
+static void
+round_to_half(float *x, size_t n)
+{
+    uint16_t half[256];
+
+    while (n > 0) {
+        size_t part = n < BS_LEN(half) ? n : BS_LEN(half);
+
+        bs_from_f32(half, BS_DTYPE_F16, x, part);
+        bs_to_f32(x, BS_DTYPE_F16, half, part);
+        x += part;
+        n -= part;
+    }
+}
+
+void
+bs_noise_f16(struct bs_noise *g, float *out, size_t n)
+{
+    size_t tail = n < BLOCK ? 0 : n % BLOCK;
+
+    bs_noise_f32(g, out, n - tail);
+    if (tail > 0) { /* nothing was drawn for it before */
+        fill_uniform(g, out + n - BLOCK, BLOCK);
+        transform(out + n - BLOCK);
+    }
+    round_to_half(out, n);
 }
 
 /* ---- the GPU's -------------------------------------------------------------

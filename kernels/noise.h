@@ -23,15 +23,18 @@ struct bs_noise {
 /* generator.manual_seed(seed): only the low 32 bits count. */
 void bs_noise_seed(struct bs_noise *g, uint64_t seed);
 
-/* torch.randn(n, generator=g), float32.  Exact.  With dtype float16, torch 2.15
- * gives these rounded (1.13 drew others). */
+/* torch.randn(n, generator=g), float32.  Exact. */
 void bs_noise_f32(struct bs_noise *g, float *out, size_t n);
+/* The same with dtype=torch.float16, as floats, for torch 2.15 (1.13 drew
+ * others): those of float32, rounded, but where n is no multiple of 16. */
+void bs_noise_f16(struct bs_noise *g, float *out, size_t n);
 
 /*
  * torch.randn(n, generator=torch.Generator("cuda"), device="cuda"), float32,
  * for the draw numbered `draw` (0 is the first after seeding), n <= 270,336 (a
- * larger draw depends on the GPU's size).  Within 2 units in the last place of
- * what a GPU's fast sine gives.
+ * larger draw depends on the GPU's size).  Philox's whole numbers are exact,
+ * the normal ones within 3 units in the last place of the formula; a GPU's
+ * logarithm and sine have roundings of their own.
  */
 void bs_noise_cuda(uint64_t seed, uint32_t draw, float *out, size_t n);
 

@@ -13,8 +13,16 @@ def fnv(data):
     return h
 
 
-for seed in (0, 42, 2**32 - 1, 2**40 + 5):
-    for sizes in SIZES:
-        g = torch.Generator().manual_seed(seed)
-        x = np.concatenate([torch.randn(n, generator=g).numpy() for n in sizes])
-        print(f'    {{{seed}u, {{{", ".join(map(str, sizes))}}}, {fnv(x.tobytes()):#x}}},')
+def cases(dtype, seeds):
+    for seed in seeds:
+        for sizes in SIZES:
+            g = torch.Generator().manual_seed(seed)
+            x = np.concatenate([torch.randn(n, generator=g, dtype=dtype).float().numpy()
+                                for n in sizes])
+            print(f'    {{{seed}u, {{{", ".join(map(str, sizes))}}}, {fnv(x.tobytes()):#x}}},')
+
+
+print('cases')
+cases(torch.float32, (0, 42, 2**32 - 1, 2**40 + 5))
+print('half_cases')
+cases(torch.float16, (0, 2**40 + 5))

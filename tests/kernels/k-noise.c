@@ -1,6 +1,7 @@
 /*
  * k-noise.c - normal random numbers against PyTorch's bits: digests of draws
- * with torch 1.13 and 2.15 (Linux, x86-64), tails, small draws, call sequences.
+ * with torch 1.13 (f32) and 2.15 (Linux, x86-64), tails, small draws, call
+ * sequences.
  */
 #include "kernels/noise.h"
 
@@ -23,11 +24,13 @@ digest(const float *x, size_t n)
 }
 
 /* The sizes, ended by 0, drawn one after another from one generator. */
-static const struct {
+struct draws {
     uint64_t seed;
     size_t sizes[5];
     uint64_t want;
-} cases[] = {
+};
+
+static const struct draws cases[] = {
     {0u, {16}, 0x28d49f8f92bf21d6},
     {0u, {17}, 0x9151e09be6bcf07a},
     {0u, {31}, 0x3e39671abab4a234},
@@ -74,23 +77,50 @@ static const struct {
     {1099511627781u, {15, 16, 3, 7}, 0x78c52c43e5ec0d31},
 };
 
+/* The same of float16. */
+static const struct draws half_cases[] = {
+    {0u, {16}, 0xd2d4e0a16af4da79},
+    {0u, {17}, 0x812fc551d4c03c63},
+    {0u, {31}, 0xc9f4a029033adfb5},
+    {0u, {100}, 0x3dba596759f027fa},
+    {0u, {16384}, 0xe6e4fc491174514f},
+    {0u, {36867}, 0x2d59e37f3b746d0d},
+    {0u, {1}, 0x2542077e65ea04e5},
+    {0u, {15}, 0xc6364f2e62bfcbef},
+    {0u, {5, 4}, 0xd6d7b1843b9841dd},
+    {0u, {5, 16, 4}, 0x64b33f91abeada03},
+    {0u, {15, 16, 3, 7}, 0x45248d27e9bddb2a},
+    {1099511627781u, {16}, 0xcd8de013722367f7},
+    {1099511627781u, {17}, 0x1fe15f5231e01c71},
+    {1099511627781u, {31}, 0xfa6bed063ae46e50},
+    {1099511627781u, {100}, 0xea11fafc156ea52a},
+    {1099511627781u, {16384}, 0xb00751d5a7cdff26},
+    {1099511627781u, {36867}, 0x3da19a63849707dc},
+    {1099511627781u, {1}, 0x24fe867e65b10fe6},
+    {1099511627781u, {15}, 0x1a5b90ead7019929},
+    {1099511627781u, {5, 4}, 0x429ec3e4fcca2808},
+    {1099511627781u, {5, 16, 4}, 0x52dab0fcd4d97e6f},
+    {1099511627781u, {15, 16, 3, 7}, 0x8d2fe05c685bbf9f},
+};
+
 static void
-sequences(void)
+sequences(const struct draws *c, size_t count, const char *type,
+          void (*draw)(struct bs_noise *, float *, size_t))
 {
     static float out[1 << 17];
     size_t i, j, n;
 
-    for (i = 0; i < BS_LEN(cases); i++) {
+    for (i = 0; i < count; i++) {
         struct bs_noise g;
 
-        bs_noise_seed(&g, cases[i].seed);
-        for (n = j = 0; cases[i].sizes[j] > 0; j++) {
-            bs_noise_f32(&g, out + n, cases[i].sizes[j]);
-            n += cases[i].sizes[j];
+        bs_noise_seed(&g, c[i].seed);
+        for (n = j = 0; c[i].sizes[j] > 0; j++) {
+            draw(&g, out + n, c[i].sizes[j]);
+            n += c[i].sizes[j];
         }
-        ok(digest(out, n) == cases[i].want,
-           "seed %ju, %zu numbers in %zu draws", (uintmax_t)cases[i].seed, n,
-           j);
+        ok(digest(out, n) == c[i].want,
+           "%s, seed %ju, %zu numbers in %zu draws", type, (uintmax_t)c[i].seed,
+           n, j);
     }
 }
 
@@ -113,7 +143,8 @@ on_the_gpu(void)
 int
 main(void)
 {
-    sequences();
+    sequences(cases, BS_LEN(cases), "f32", bs_noise_f32);
+    sequences(half_cases, BS_LEN(half_cases), "f16", bs_noise_f16);
     on_the_gpu();
     return tap_done();
 }

@@ -10,7 +10,8 @@ TRAIN_STEPS   := $(BUILD)/tests/parity/train-steps
 TOKENS        := $(BUILD)/tests/parity/tokens
 SCHEDULES     := $(BUILD)/tests/parity/schedules
 NETWORKS      := $(BUILD)/tests/parity/networks
-DRIVERS       := $(PIXELS) $(TRAIN_STEPS) $(TOKENS) $(SCHEDULES) $(NETWORKS)
+NORMALS       := $(BUILD)/tests/parity/normals
+DRIVERS       := $(PIXELS) $(TRAIN_STEPS) $(TOKENS) $(SCHEDULES) $(NETWORKS) $(NORMALS)
 
 $(DRIVERS): %: %.o $(LIB)
 	$(call say,LINK,$@)
@@ -23,7 +24,7 @@ build/parity/bin/python:
 	$(Q)build/parity/bin/pip install -q $(PARITY_PIP) || { rm -rf build/parity; exit 1; }
 
 ## parity: everything against the libraries that define it
-parity: parity-images parity-dinov2 parity-sae parity-sae-train parity-sae-eval parity-energy parity-cooc parity-tokenizer parity-scheduler parity-gen
+parity: parity-images parity-dinov2 parity-sae parity-sae-train parity-sae-eval parity-energy parity-cooc parity-tokenizer parity-noise parity-scheduler parity-gen
 
 ## parity-images: decode, resize, crop and damaged files against Pillow
 parity-images: $(PIXELS) $(PARITY_PYTHON)
@@ -61,6 +62,10 @@ build/parity4/bin/python:
 parity-tokenizer: $(TOKENS) $(PARITY_PYTHON) $(PARITY_PYTHON4)
 	$(Q)$(PARITY_PYTHON4) tests/parity/tokenizer.py $(TOKENS)
 	$(Q)$(PARITY_PYTHON) tests/parity/tokenizer.py $(TOKENS)
+
+## parity-noise: normal random numbers against torch, a million of each kind
+parity-noise: $(NORMALS) $(PARITY_PYTHON)
+	$(Q)$(PARITY_PYTHON) tests/parity/noise.py $(NORMALS)
 
 ## parity-cooc: every table against NumPy and SciPy; 32,000 concepts
 parity-cooc: $(BUILD)/bs-cooc $(PARITY_PYTHON)
