@@ -57,11 +57,56 @@ ok 'tensors that are missing, of another shape, or not finite' '
 	broken text_encoder/config.json "sed -i \"s/\\\"num_attention_heads\\\": 2/\\\"num_attention_heads\\\": 3/\" \$file" 65 "num_attention_heads"
 	broken text_encoder/config.json "sed -i \"s/\\\"hidden_act\\\": \\\"quick_gelu\\\"/\\\"hidden_act\\\": \\\"relu\\\"/\" \$file" 65 "hidden_act"
 	broken text_encoder/config.json "sed -i \"s/\\\"vocab_size\\\": [0-9]*/\\\"vocab_size\\\": 1e9/\" \$file" 65 "vocab_size"
-	for f in $unet vae/diffusion_pytorch_model.safetensors text_encoder/model.safetensors
+	for f in $unet vae/diffusion_pytorch_model.safetensors text_encoder/model.safetensors \
+		safety_checker/model.safetensors
 	do
 		size=$(wc -c <sd/$f)
-		broken $f "printf \"\\\\377\\\\377\\\\377\\\\177\" | dd of=\$file bs=1 seek=$((size - 4)) conv=notrunc 2>/dev/null" 65 "NaN or an infinity|no tensor"
+		broken $f "printf \"\\\\377\\\\377\\\\377\\\\177\" | dd of=\$file bs=1 seek=$((size - 4)) conv=notrunc 2>/dev/null" 65 "NaN or an infinity"
 	done
+'
+ok 'sizes that are absurd' '
+	# absurd FILE KEY: no value of the list is taken
+	absurd () {
+		for value in 0 -1 1e9 1e18 1.5 1e999 "\"x\"" "[]"
+		do
+			broken $1 "sed -i \"s/\\\"$2\\\": [^,]*/\\\"$2\\\": $value/\" \$file" 65 "$2" || { echo "$1 $2 $value"; exit 1; }
+		done
+	}
+	for key in sample_size layers_per_block attention_head_dim norm_num_groups cross_attention_dim in_channels out_channels
+	do
+		absurd unet/config.json $key
+	done
+	for key in layers_per_block norm_num_groups latent_channels out_channels
+	do
+		absurd vae/config.json $key
+	done
+	for key in hidden_size num_hidden_layers num_attention_heads intermediate_size vocab_size max_position_embeddings
+	do
+		absurd text_encoder/config.json $key
+	done
+	absurd scheduler/scheduler_config.json num_train_timesteps
+	for f in unet vae
+	do
+		broken $f/config.json "tr -d \"\\n\" <\$file >x && sed \"s/\\\"block_out_channels\\\": [[][^]]*/\\\"block_out_channels\\\": [1e18/\" x >\$file" 65 "block_"
+	done
+	# a tensor that claims more than the file, or than there is
+	for shape in 1000000000000 4294967296,4294967296
+	do
+		broken $unet "sed -i \"s/\\\"shape\\\":.[0-9]*/\\\"shape\\\":[$shape/\" \$file" 65 "safetensors"
+	done
+	broken $unet "printf \"\\\\377\\\\377\\\\377\\\\377\\\\377\\\\377\\\\377\\\\177\" | dd of=\$file bs=1 conv=notrunc 2>/dev/null" 65 "safetensors"
+'
+ok 'images and batches that are absurd' '
+	for o in --size=16392 --size=0 --steps=65537 --batch=99999999999 --per-caption=0
+	do
+		echo "a fox" | exits 64 bs-gen -m sd $o 2>err >/dev/null || { echo "$o"; exit 1; }
+	done
+	# a sanitizer wants more address space than any limit
+	test -n "$BS_SAN" || {
+		(ulimit -v 1000000 && echo "a fox" | exits 71 gen --size=16384 2>err >out.bs)
+		says "out of memory" err
+		exits 65 bs-cat --verify out.bs 2>err
+	}
 '
 ok 'weights so large that an image is not finite' '
 	rm -rf odd && cp -R sd odd
