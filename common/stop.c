@@ -54,7 +54,7 @@ bs_stop_wanted(void)
 const char *
 bs_stop_reason(void)
 {
-    switch (stop_signal) {
+    switch (atomic_load(&stop_signal)) {
     case SIGTERM:
         return "SIGTERM";
     case SIGINT:

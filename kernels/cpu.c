@@ -6,6 +6,9 @@
 #include "common/mem.h"
 #include "kernels/sae_train_table.h"
 
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
 #include <sys/mman.h>
 
 /* Best first. */
@@ -18,12 +21,23 @@ static const struct bs_isa *const isas[] = {
     &bs_isa_portable,
 };
 
+#if defined(__x86_64__)
+/* clang 14's __builtin_cpu_supports has no name for it. */
+static bool
+has_f16c(void)
+{
+    unsigned a, b, c, d;
+
+    return __get_cpuid(1, &a, &b, &c, &d) != 0 && (c & bit_F16C) != 0;
+}
+#endif
+
 bool
 bs_cpu_has(const struct bs_isa *isa)
 {
 #if defined(__x86_64__)
     bool avx2 = __builtin_cpu_supports("avx2") &&
-                __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
+                __builtin_cpu_supports("fma") && has_f16c();
     bool avx512 = avx2 && __builtin_cpu_supports("avx512f") &&
                   __builtin_cpu_supports("avx512bw") &&
                   __builtin_cpu_supports("avx512vl") &&
