@@ -1,5 +1,7 @@
 """Write a CLIP tokenizer's folder as the hub's Stable Diffusion folders have
 it, for given merges."""
+import gzip
+import importlib.util
 import json
 import os
 
@@ -13,6 +15,15 @@ def byte_characters():
     return dict(zip([*plain, *rest],
                     [chr(b) for b in plain]
                     + [chr(256 + i) for i in range(len(rest))]))
+
+
+def real_merges():
+    """Those of CLIP's vocabulary, which the package open_clip ships."""
+    spec = importlib.util.find_spec('open_clip')
+    name = os.path.join(os.path.dirname(spec.origin),
+                        'bpe_simple_vocab_16e6.txt.gz')
+    with gzip.open(name, 'rt', encoding='utf-8') as f:
+        return f.read().split('\n')[1:49152 - 256 - 2 + 1]
 
 
 def write_folder(folder, merges, pad, limit):

@@ -1,25 +1,37 @@
 """Hold the networks of bs-gen against diffusers and transformers at full size.
 
-usage: gen.py [--models sd15,sd21,vae,text1,text2,safety] [--size 64x64]
-              [--math f32,bf16] [--threads N] NETWORKS
+usage: gen.py [--models sd15,sd21,vae,text1,text2,safety,image512]
+              [--size 64x64] [--math f32,bf16] [--threads N] [--steps 50]
+              [--folder FOLDER] NETWORKS [BS-GEN]
 
 Random weights; two images with texts of their own at two timesteps.  Every line
 must hold: predictions, the residual updates of all transformers, decoded images,
 contexts of texts and cosines of concepts within 1e-4 of the largest value in
 f32; with --math bf16 a cosine of at least 0.999.
+
+imageN is a whole image of N x N pixels by BS-GEN and by StableDiffusionPipeline,
+from the same folder (sd_folder.py's), caption and seed, by PNDM with a guidance
+of 7.5: in f32 its bytes are the same to a PSNR of more than 50 dB.
 """
 import argparse
+import json
 import os
+import subprocess
 import sys
 import tempfile
+import time
 
 import numpy as np
 import torch
+from diffusers import StableDiffusionPipeline
 
+from bs_stream import records
 from networks import Program, channels_last, make, set_threads
+from sd_folder import write_pipeline
 from gen_random import randn, trace_updates
 
 FAILED = []
+CAPTION, SEED = 'a red fox in the snow, oil on canvas', 20250615
 
 
 def compare(what, got, want, math):
@@ -113,6 +125,49 @@ def check_safety(args, work):
         program.close()
 
 
+def generate(args, folder, side, math):
+    """What bs-gen makes of a caption: bytes and latents, channels first."""
+    line = json.dumps({'text': CAPTION, 'seed': SEED}) + '\n'
+    out = subprocess.run(
+        [args.bs_gen, '-m', folder, '-q', f'--size={side}', f'--math={math}',
+         f'--steps={args.steps}', '--seed-mode=record', '--safety=keep',
+         '--format=rgb', '--latents', f'--threads={args.threads}'],
+        input=line.encode(), check=True, stdout=subprocess.PIPE).stdout
+    _, _, arrays = records(out)[0]
+    return arrays['rgb'], arrays['latents']
+
+
+def check_image(args, side, folder):
+    start = time.perf_counter()
+    made = {math: generate(args, folder, side, math) for math in args.math}
+    print(f'# bs-gen: {time.perf_counter() - start:.0f} s', flush=True)
+    start = time.perf_counter()
+    pipe = StableDiffusionPipeline.from_pretrained(folder, safety_checker=None)
+    pipe.set_progress_bar_config(disable=True)
+    latents = pipe(CAPTION, height=side, width=side,
+                   num_inference_steps=args.steps, guidance_scale=7.5,
+                   generator=torch.Generator().manual_seed(SEED),
+                   output_type='latent').images
+    image = pipe.vae.decode(latents / pipe.vae.config.scaling_factor).sample[0]
+    want = ((image / 2 + 0.5).clamp(0, 1).permute(1, 2, 0) * 255).round()
+    want = want.numpy().astype(np.uint8)
+    print(f'# diffusers: {time.perf_counter() - start:.0f} s; bytes from '
+          f'{want.min()} to {want.max()}, standard deviation {want.std():.1f}, '
+          f'{np.isin(want, (0, 255)).mean():.1%} of them at an end', flush=True)
+    for math, (rgb, ours) in made.items():
+        off = rgb.astype(np.int32) - want
+        psnr = 10 * np.log10(255 ** 2 / max((off ** 2).mean(), 1e-12))
+        far = np.abs(ours - latents[0].numpy()).max() / latents.abs().max()
+        good = psnr > 50 or math != 'f32'
+        if not good:
+            FAILED.append(f'image{side}')
+        print(f'{"ok  " if good else "FAIL"} image of {side} pixels, '
+              f'{args.steps} steps, {math}: PSNR {psnr:.2f} dB, '
+              f'{np.count_nonzero(off)} of {off.size} bytes differ, by '
+              f'{np.abs(off).max()} at most; latents off by {far:.2e}',
+              flush=True)
+
+
 def main():
     p = argparse.ArgumentParser()
     p.add_argument('--models', type=lambda s: s.split(','),
@@ -122,8 +177,13 @@ def main():
     p.add_argument('--math', type=lambda s: s.split(','), default=['f32'])
     p.add_argument('--threads', type=int,
                    default=len(os.sched_getaffinity(0)))
+    p.add_argument('--steps', type=int, default=50, help='of an image')
+    p.add_argument('--folder', help='of imageN: written where it is not there')
     p.add_argument('networks')
+    p.add_argument('bs_gen', nargs='?')
     args = p.parse_args()
+    if any(m.startswith('image') for m in args.models) and not args.bs_gen:
+        p.error('a whole image wants the path of bs-gen')
     set_threads(args.threads)
     for name in args.models:
         with tempfile.TemporaryDirectory() as work:
@@ -133,6 +193,11 @@ def main():
                 check_text(args, name, work)
             elif name == 'safety':
                 check_safety(args, work)
+            elif name.startswith('image'):
+                folder = args.folder or work
+                if not os.path.exists(f'{folder}/model_index.json'):
+                    write_pipeline(folder, safety=False)
+                check_image(args, int(name[5:]), folder)
             else:
                 check_unet(args, name, work)
     sys.exit(f'{len(FAILED)} lines failed' if FAILED else 0)

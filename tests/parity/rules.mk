@@ -75,10 +75,11 @@ parity-cooc: $(BUILD)/bs-cooc $(PARITY_PYTHON)
 parity-scheduler: $(SCHEDULES) $(PARITY_PYTHON)
 	$(Q)$(PARITY_PYTHON) tests/parity/scheduler.py $(SCHEDULES)
 
-## parity-gen: networks of generators at full size against diffusers (GEN_MODELS=text1,text2,safety,vae,sd15,sd21)
+## parity-gen: networks of generators at full size against diffusers (GEN_MODELS=text1,text2,safety,vae,sd15,sd21;
+##   image512, an hour: a whole image of 50 steps)
 GEN_MODELS ?= text1,text2,safety,vae,sd15,sd21
-parity-gen: $(NETWORKS) $(PARITY_PYTHON)
-	$(Q)$(PARITY_PYTHON) tests/parity/gen.py --models $(GEN_MODELS) $(NETWORKS)
+parity-gen: $(NETWORKS) $(BUILD)/bs-gen $(PARITY_PYTHON)
+	$(Q)$(PARITY_PYTHON) tests/parity/gen.py --models $(GEN_MODELS) $(NETWORKS) $(BUILD)/bs-gen
 
 .PHONY: parity parity-cooc parity-energy parity-images parity-dinov2 parity-sae \
-   parity-sae-train parity-sae-eval parity-tokenizer parity-scheduler parity-gen
+   parity-sae-train parity-sae-eval parity-tokenizer parity-noise parity-scheduler parity-gen

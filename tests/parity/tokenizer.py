@@ -8,8 +8,6 @@ ones.  The vocabulary is the one that the package open_clip ships, written as
 the hub's folders have it; special tokens are those of Stable Diffusion 1 and 2.
 """
 import argparse
-import gzip
-import importlib.util
 import os
 import random
 import struct
@@ -22,17 +20,9 @@ import transformers
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, f'{ROOT}/golden')
-from clip_bpe_folder import END, write_folder  # noqa: E402
+from clip_bpe_folder import END, real_merges, write_folder  # noqa: E402
 
 SLOW = int(transformers.__version__.split('.')[0]) < 5
-
-
-def real_merges():
-    spec = importlib.util.find_spec('open_clip')
-    name = os.path.join(os.path.dirname(spec.origin),
-                        'bpe_simple_vocab_16e6.txt.gz')
-    with gzip.open(name, 'rt', encoding='utf-8') as f:
-        return f.read().split('\n')[1:49152 - 256 - 2 + 1]
 
 
 def normal_alike(c):
