@@ -10,7 +10,7 @@ $(BENCH_BIN)/bench-gemm $(BENCH_BIN)/bench-attention $(BENCH_BIN)/bench-conv2d: 
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(CFLAGS) $(SANFLAGS) $(LDFLAGS) -o $@ $^ $(bs_LIBS) -ldnnl -lopenblas -lgomp $(LDLIBS)
 
-$(BENCH_BIN)/bench-sae-encode: %: %.o $(LIB)
+$(BENCH_BIN)/bench-sae-encode $(BENCH_BIN)/peak: %: %.o $(LIB)
 	$(call say,LINK,$@)
 	$(link)
 
@@ -33,9 +33,10 @@ bench-embed: all $(PARITY_PYTHON)
 	   $(PARITY_PYTHON) -m pip install -q onnx onnxscript onnxruntime
 	$(Q)env -u OPENBLAS_CORETYPE -u OPENBLAS_L2_SIZE $(PARITY_PYTHON) tests/bench/bench-embed.py $(BUILD)/bs-embed
 
-## bench-gen: seconds of the UNet and the decoder of Stable Diffusion 1.5 against PyTorch
-bench-gen: $(NETWORKS) $(PARITY_PYTHON)
-	$(Q)env -u OPENBLAS_CORETYPE -u OPENBLAS_L2_SIZE $(PARITY_PYTHON) tests/bench/bench-gen.py $(NETWORKS)
+## bench-gen: seconds of the UNet and the decoder of Stable Diffusion 1.5 against PyTorch and OpenVINO (BENCH_GEN=options)
+bench-gen: $(NETWORKS) $(BENCH_BIN)/peak $(PARITY_PYTHON)
+	$(Q)$(PARITY_PYTHON) -c 'import openvino' 2>/dev/null || $(PARITY_PYTHON) -m pip install -q openvino
+	$(Q)env -u OPENBLAS_CORETYPE -u OPENBLAS_L2_SIZE $(PARITY_PYTHON) tests/bench/bench-gen.py $(BENCH_GEN) $(NETWORKS) $(BENCH_BIN)/peak
 
 ## bench-sae: tokens a second of codes against overcomplete, and by kernel
 bench-sae: all $(BENCH_BIN)/bench-sae-encode $(PARITY_PYTHON)

@@ -18,7 +18,6 @@
 #include "cmd/models/unet.h"
 #include "cmd/models/vae.h"
 
-#include <sys/resource.h>
 #include <time.h>
 
 struct net {
@@ -229,6 +228,22 @@ now(void)
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
+/* The most memory that was held, in MB; getrusage would count what the parent
+ * held before exec. */
+static long
+peak_memory(void)
+{
+    FILE *f = fopen("/proc/self/status", "re");
+    char line[200];
+    long kb = 0;
+
+    while (f != NULL && kb == 0 && fgets(line, sizeof line, f) != NULL)
+        sscanf(line, "VmHWM: %ld", &kb);
+    if (f != NULL)
+        fclose(f);
+    return kb / 1000;
+}
+
 static void
 answer(struct net *n, const char *request)
 {
@@ -261,7 +276,6 @@ main(int argc, char *argv[])
     struct net n = {0};
     struct bs_err e = {0};
     enum bs_math math;
-    struct rusage usage;
     char line[200];
 
     if (argc != 6)
@@ -277,9 +291,8 @@ main(int argc, char *argv[])
     bs_safetensors_close(in);
     while (fgets(line, sizeof line, stdin) != NULL)
         answer(&n, line);
-    getrusage(RUSAGE_SELF, &usage);
     fprintf(stderr, "# %s; at most %ld MB\n", bs_dev_describe(n.dev),
-            usage.ru_maxrss / 1000);
+            peak_memory());
     bs_dev_free(n.dev, &n.latents);
     bs_dev_free(n.dev, &n.out);
     bs_unet_close(n.unet);
