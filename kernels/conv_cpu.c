@@ -63,7 +63,7 @@ bs_cpu_conv(struct bs_dev *d, struct bs_conv **out, const void *from,
                   shape->in >= WINOGRAD_IN;
     if (w->winograd)
         r = bs_cpu_pack(c, &w->w, from, type, shape->out, 9 * shape->in,
-                        math == BS_MATH_F32 ? BS_CPU_F32 : BS_CPU_BF16);
+                        math != BS_MATH_BF16 ? BS_CPU_F32 : BS_CPU_BF16);
     else
         r = pack_matrix(c, w, from, type, math);
     if (r < 0) {

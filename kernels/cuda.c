@@ -4,8 +4,9 @@
 #include "kernels/cuda.h"
 
 #include "common/mem.h"
+#include "kernels/cuda_library.h"
 
-#include <dlfcn.h>
+#include <stdlib.h>
 
 bool
 bs_cuda_built(void)
@@ -131,6 +132,7 @@ cuda_close(struct bs_dev *d)
     if (c->context != NULL) {
         c->cu.cuCtxSetCurrent(c->context);
         bs_cuda_memory_close(c);
+        bs_cuda_lt_close(c);
         for (i = 0; i < BS_CUDA_IMAGE_COUNT; i++)
             if (c->module[i] != NULL)
                 c->cu.cuModuleUnload(c->module[i]);
@@ -181,26 +183,36 @@ load_driver(struct bs_cuda *c, bool *there)
         BS_CU_CALLS(NAME)
 #undef NAME
     };
-    size_t i;
+    static const char *const files[] = {"libcuda.so.1", NULL};
+    const char *lacks;
+    char why[200] = "";
 
     _Static_assert(sizeof c->cu == sizeof names, "nothing but pointers");
-    c->library = dlopen("libcuda.so.1", RTLD_NOW | RTLD_LOCAL);
+    c->library = bs_library_open(files, why, sizeof why);
     *there = c->library != NULL;
     if (c->library == NULL)
         return bs_err_set(&c->dev.err, BS_EX_UNAVAIL,
-                          "device 'cuda': no driver: %s", dlerror());
-    for (i = 0; i < BS_LEN(names); i++) {
-        void *function = dlsym(c->library, names[i]);
-
-        memcpy((char *)&c->cu + i * sizeof function, &function,
-               sizeof function);
-        if (function == NULL)
-            return bs_err_set(&c->dev.err, BS_EX_UNAVAIL,
-                              "device 'cuda': the driver is too old: "
-                              "libcuda.so.1 lacks %s",
-                              names[i]);
-    }
+                          "device 'cuda': no driver: %s", why);
+    lacks = bs_library_find(c->library, names, BS_LEN(names), &c->cu);
+    if (lacks != NULL)
+        return bs_err_set(&c->dev.err, BS_EX_UNAVAIL,
+                          "device 'cuda': the driver is too old: "
+                          "libcuda.so.1 lacks %s",
+                          lacks);
     return 0;
+}
+
+/* Whether libraries of CUDA's may be used. */
+static int
+read_environment(struct bs_cuda *c)
+{
+    const char *libraries = getenv("BS_CUDA_LIBRARIES");
+
+    c->own_kernels = libraries != NULL && strcmp(libraries, "none") == 0;
+    if (libraries == NULL || c->own_kernels || strcmp(libraries, "auto") == 0)
+        return 0;
+    return bs_err_set(&c->dev.err, BS_EX_USAGE,
+                      "BS_CUDA_LIBRARIES is '%s': auto or none", libraries);
 }
 
 static int
@@ -240,6 +252,17 @@ start(struct bs_cuda *c, int ordinal, uint64_t wait)
     return r < 0 ? r : find_kernel(c, BS_KERNEL_layer_norm);
 }
 
+/* Opening them takes a moment, so that it is left until they are wanted. */
+static void
+describe_more(struct bs_dev *d)
+{
+    struct bs_cuda *c = (struct bs_cuda *)d;
+    size_t n = strlen(d->describe);
+
+    snprintf(d->describe + n, sizeof d->describe - n, "; %s",
+             c->own_kernels ? "no libraries" : bs_cuda_lt_about(c));
+}
+
 int
 bs_cuda_open(struct bs_dev **out, int ordinal, uint64_t wait, bool *there,
              struct bs_err *e)
@@ -256,7 +279,10 @@ bs_cuda_open(struct bs_dev **out, int ordinal, uint64_t wait, bool *there,
     c->lock = -1;
     c->scores_bytes = BS_SCORES_BYTES;
     c->hits_room = BS_HITS_ROOM;
-    r = load_driver(c, there);
+    c->dev.describe_more = describe_more;
+    r = read_environment(c);
+    if (r == 0)
+        r = load_driver(c, there);
     if (r == 0)
         r = start(c, ordinal, wait);
     if (r < 0) {

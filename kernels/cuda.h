@@ -33,6 +33,7 @@
     X(conv, conv_bf16)          \
     X(gemm, gemm_f32)           \
     X(gemm, gemm_bf16)          \
+    X(gemm, gemm_finish)        \
     X(group_norm, group_sums)   \
     X(group_norm, group_factors) \
     X(group_norm, group_apply)  \
@@ -42,6 +43,7 @@
     X(rows, add)                \
     X(rows, patchify)           \
     X(rows, assemble)           \
+    X(rows, round_rows)         \
     X(sae_decode, sae_decode)   \
     X(sae_encode, sae_measure)  \
     X(sae_encode, sae_pick)     \
@@ -79,6 +81,9 @@ enum bs_cuda_scratch {
     BS_SCRATCH_VAL,
     BS_SCRATCH_SUMS,
     BS_SCRATCH_FACTORS,
+    BS_SCRATCH_WORKSPACE,
+    BS_SCRATCH_OPERAND,
+    BS_SCRATCH_PRODUCT,
     BS_SCRATCH_COUNT
 };
 
@@ -100,6 +105,8 @@ struct bs_cuda_function {
     size_t shared; /* dynamic shared memory that it may have */
 };
 
+struct bs_cuda_lt;
+
 struct bs_cuda {
     struct bs_dev dev;
     void *library;
@@ -114,6 +121,8 @@ struct bs_cuda {
     struct bs_mem scratch[BS_SCRATCH_COUNT];
     void *module[BS_CUDA_IMAGE_COUNT];
     struct bs_cuda_function function[BS_CUDA_KERNEL_COUNT];
+    bool own_kernels;      /* and no library: BS_CUDA_LIBRARIES=none */
+    struct bs_cuda_lt *lt; /* NULL until it is wanted */
 };
 
 /* Whether this build has GPU kernels. */
@@ -185,6 +194,16 @@ int bs_cuda_geglu(struct bs_dev *d, const struct bs_dev_gate *a);
 int bs_cuda_add(struct bs_dev *d, const struct bs_dev_add *a);
 int bs_cuda_patchify(struct bs_dev *d, const struct bs_dev_patchify *a);
 int bs_cuda_assemble(struct bs_dev *d, const struct bs_dev_assemble *a);
+
+/* cuBLASLt: its version, or why it is not used; gemm_cublas.c. */
+const char *bs_cuda_lt_about(struct bs_cuda *c);
+void bs_cuda_lt_close(struct bs_cuda *c);
+
+/* x, f32 [rows, k], rounded to bf16, with zeros up to `depth` columns, which is
+ * even. */
+int bs_cuda_round_rows(struct bs_cuda *c, const float *x, size_t ldx,
+                       size_t rows, size_t k, uint16_t *y,
+                       size_t depth) BS_CHECKED;
 
 /* A thread an element of `rows` rows of k; *row_blocks blocks a row. */
 struct bs_grid bs_cuda_each(size_t rows, size_t k, unsigned *row_blocks);

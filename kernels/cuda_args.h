@@ -57,6 +57,15 @@ struct bs_assemble_args {
     unsigned row_blocks;
 };
 
+/* One thread a pair of y. */
+struct bs_round_args {
+    const float *x;
+    size_t ldx, k;
+    uint32_t *y; /* bf16 [rows, 2 pairs] */
+    size_t pairs;
+    unsigned row_blocks;
+};
+
 /* ---- gemm.cu ---------------------------------------------------------------
  */
 
@@ -77,6 +86,18 @@ struct bs_gemm_args {
     size_t m, n, k;
     const float *bias, *scale; /* or NULL */
     int epilogue;              /* enum bs_epilogue */
+};
+
+/* One thread an element of y: what is left where a library multiplied.  The
+ * product may be y. */
+struct bs_finish_args {
+    const float *product;
+    size_t ld;
+    float *y;
+    size_t ldy, n;
+    const float *bias, *scale; /* or NULL */
+    int epilogue;              /* enum bs_epilogue */
+    unsigned row_blocks;
 };
 
 /* ---- conv.cu ---------------------------------------------------------------

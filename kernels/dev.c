@@ -106,8 +106,11 @@ bs_dev_close(struct bs_dev *d)
 }
 
 const char *
-bs_dev_describe(const struct bs_dev *d)
+bs_dev_describe(struct bs_dev *d)
 {
+    if (d->describe_more != NULL)
+        d->describe_more(d);
+    d->describe_more = NULL;
     return d->describe;
 }
 

@@ -35,9 +35,11 @@ struct bs_mem {
 
 /* What the products of gemm and attention are computed in; sums are f32. */
 enum bs_math {
-    BS_MATH_F32, /* f32 operands */
-    BS_MATH_BF16 /* operands rounded to bf16 where the processor gains by it;
-                    elsewhere f32 activations by bf16 weights */
+    BS_MATH_F32,    /* f32 operands */
+    BS_MATH_BF16,   /* operands rounded to bf16 where the processor gains by it;
+                       elsewhere f32 activations by bf16 weights */
+    BS_MATH_F32_OWN /* f32, by no library that a device may have: the bits do
+                       not depend on whether one is there */
 };
 
 /*
@@ -64,7 +66,7 @@ int bs_dev_open_training(struct bs_dev **out, const char *name,
 void bs_dev_close(struct bs_dev *d);
 
 /* "cpu (avx2, 2 threads)" and the like, for -v. */
-const char *bs_dev_describe(const struct bs_dev *d);
+const char *bs_dev_describe(struct bs_dev *d);
 const struct bs_err *bs_dev_error(const struct bs_dev *d);
 /* What this build can do, for --version: "cpu: portable avx2 avx512 ..." */
 const char *bs_dev_features(void);

@@ -174,6 +174,7 @@ struct bs_dev {
     const struct bs_dev_ops *ops;
     struct bs_err err;
     char describe[400];
+    void (*describe_more)(struct bs_dev *d); /* called once; NULL: no more */
 };
 
 /* Run an operation of the table, or say that the backend has none. */

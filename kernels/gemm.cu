@@ -6,6 +6,19 @@
 /* enum bs_epilogue of dev.h. */
 enum { NONE, GELU, RESIDUAL, QUICK_GELU, SILU };
 
+/* Of a sum, its bias added; `before` is read by what adds to it. */
+static __device__ inline float
+finished(int epilogue, float v, const float *before, float scale)
+{
+    if (epilogue == GELU)
+        return bs_gelu(v);
+    if (epilogue == RESIDUAL)
+        return *before + scale * v;
+    if (epilogue == QUICK_GELU || epilogue == SILU)
+        return v / (1 + expf(epilogue == SILU ? -v : -1.702f * v));
+    return v;
+}
+
 struct gemm {
     const bs_gemm_args &a;
     size_t row, col; /* the first of the tile */
@@ -45,13 +58,7 @@ struct gemm {
         float *y = a.y + r * a.ldy + c;
         float v = a.bias != NULL ? sum + a.bias[c] : sum;
 
-        if (a.epilogue == GELU)
-            v = bs_gelu(v);
-        if (a.epilogue == RESIDUAL)
-            v = *y + (a.scale != NULL ? a.scale[c] : 1) * v;
-        if (a.epilogue == QUICK_GELU || a.epilogue == SILU)
-            v = v / (1 + expf(a.epilogue == SILU ? -v : -1.702f * v));
-        *y = v;
+        *y = finished(a.epilogue, v, y, a.scale != NULL ? a.scale[c] : 1);
     }
 };
 
@@ -73,4 +80,18 @@ BS_KERNEL(gemm_bf16, THREADS, 1, bs_gemm_args)
     gemm g = gemm_of(a);
 
     tile_bf16(g, {a.w, a.depth, a.n, a.k, g.col});
+}
+
+BS_KERNEL(gemm_finish, BS_EACH_THREADS, 4, bs_finish_args)
+{
+    size_t row = blockIdx.x / a.row_blocks;
+    size_t c =
+        blockIdx.x % a.row_blocks * (size_t)BS_EACH_THREADS + threadIdx.x;
+
+    if (c >= a.n)
+        return;
+    float v = a.product[row * a.ld + c] + (a.bias != NULL ? a.bias[c] : 0);
+    float *y = a.y + row * a.ldy + c;
+
+    *y = finished(a.epilogue, v, y, a.scale != NULL ? a.scale[c] : 1);
 }

@@ -145,7 +145,7 @@ bs_cpu_weight(struct bs_dev *d, struct bs_weight **out, const void *from,
     struct bs_cpu *c = (struct bs_cpu *)d;
 
     return bs_cpu_pack(c, out, from, type, n, k,
-                       math == BS_MATH_F32         ? BS_CPU_F32
+                       math != BS_MATH_BF16        ? BS_CPU_F32
                        : c->isa->gemm_bf16 != NULL ? BS_CPU_BF16_PAIRS
                                                    : BS_CPU_BF16);
 }

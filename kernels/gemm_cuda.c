@@ -1,5 +1,5 @@
 /*
- * gemm_cuda.c - weights and gemm on the CUDA device: gemm.cu.
+ * gemm_cuda.c - weights and gemm on the CUDA device: gemm_cublas.c or gemm.cu.
  */
 #include "kernels/gemm_cuda.h"
 
@@ -90,6 +90,7 @@ bs_cuda_weight(struct bs_dev *d, struct bs_weight **out, const void *from,
         return bs_err_memory(&d->err, "weight", sizeof *w);
     w->head.n = n;
     w->head.k = k;
+    w->own = math == BS_MATH_F32_OWN;
     w->type = math == BS_MATH_BF16 ? BS_DTYPE_BF16 : BS_DTYPE_F32;
     r = fill_weight(d, w, from, type);
     if (r < 0) {
@@ -134,7 +135,11 @@ bs_cuda_gemm(struct bs_dev *d, const struct bs_dev_gemm *a)
     const struct bs_grid grid = {bs_blocks(a->m, BS_GEMM_ROWS),
                                  bs_blocks(w->head.n, BS_GEMM_COLS),
                                  BS_GEMM_THREADS, 0};
+    bool done;
+    int r = bs_cuda_lt_gemm(c, a, &done);
 
+    if (r < 0 || done)
+        return r;
     return w->type == BS_DTYPE_BF16 ? BS_LAUNCH(c, gemm_bf16, grid, args)
                                     : BS_LAUNCH(c, gemm_f32, grid, args);
 }

@@ -79,6 +79,20 @@ BS_KERNEL(add, BS_EACH_THREADS, 4, bs_add_args)
         a.y[row * a.ldy + col] += a.x[row * a.ldx + col];
 }
 
+BS_KERNEL(round_rows, BS_EACH_THREADS, 4, bs_round_args)
+{
+    size_t row, pair;
+
+    place(a.row_blocks, &row, &pair);
+    if (pair >= a.pairs)
+        return;
+    const float *x = a.x + row * a.ldx + 2 * pair;
+    uint32_t low = 2 * pair < a.k ? bs_bf16_of(x[0]) : 0;
+    uint32_t high = 2 * pair + 1 < a.k ? bs_bf16_of(x[1]) : 0;
+
+    a.y[row * a.pairs + pair] = low | high << 16;
+}
+
 BS_KERNEL(patchify, BS_EACH_THREADS, 4, bs_patchify_args)
 {
     size_t at = blockIdx.x * (size_t)BS_EACH_THREADS + threadIdx.x;

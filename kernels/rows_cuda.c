@@ -89,3 +89,14 @@ bs_cuda_assemble(struct bs_dev *d, const struct bs_dev_assemble *a)
 
     return BS_LAUNCH(c, assemble, grid, args);
 }
+
+int
+bs_cuda_round_rows(struct bs_cuda *c, const float *x, size_t ldx, size_t rows,
+                   size_t k, uint16_t *y, size_t depth)
+{
+    struct bs_round_args args = {x,         ldx, k, (uint32_t *)(void *)y,
+                                 depth / 2, 0};
+    struct bs_grid grid = bs_cuda_each(rows, args.pairs, &args.row_blocks);
+
+    return BS_LAUNCH(c, round_rows, grid, args);
+}

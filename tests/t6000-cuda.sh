@@ -167,6 +167,40 @@ ok 'a bad value is found there too' '
 	exits 65 gpu encode --device=cuda nan.safetensors 2>err >/dev/null
 	says "not finite" err
 '
+# features of what no library computed, in bf16 so that all is asked for.
+both () { gpu embed registers two.bs --math=bf16 --device=cuda "$@"; }
+fake 'cuBLASLt multiplies where it is there, and -v says so' '
+	FAKE_CUDA_LOG=$PWD/log.lt both -v 2>err >lt.bs
+	grep -q "cuda:0 (.*); cuBLASLt 13.1.0" err
+	grep -q "call cublasLtMatmul " log.lt
+	! grep -q "kernel bs_gemm_bf16 " log.lt
+	BS_CUDA_LIBRARIES=none FAKE_CUDA_LOG=$PWD/log.own both -v 2>err >own.bs
+	grep -q "cuda:0 (.*); no libraries" err
+	! grep -q "call cublasLt" log.own
+	grep -q "kernel bs_gemm_bf16 " log.own
+	near lt.bs own.bs 0.05
+	! cmp -s lt.bs own.bs
+	BS_CUDA_LIBRARIES=auto both | cmp - lt.bs
+	BS_CUDA_LIBRARIES=all exits 64 both 2>err >out.bs
+	says "BS_CUDA_LIBRARIES is .all.: auto or none" err
+'
+fake 'a library that cannot be used: our own kernels, and -v says why' '
+	FAKE_CUBLASLT_VERSION=990000 both -v 2>err | cmp - own.bs
+	grep -q "no cuBLASLt: version 990000 is not known" err
+	FAKE_CUDA_FAIL=cublasLtCreate:1 both -v 2>err | cmp - own.bs
+	grep -q "no cuBLASLt: CUBLAS_STATUS_INTERNAL_ERROR" err
+	FAKE_CUBLASLT_NONE=1 both -v 2>err | cmp - own.bs
+	mkdir old
+	ln -s "$BS_FAKE/libcuda.so.1" old
+	echo "int nothing;" | ${CC:-cc} -x c -shared -fPIC -Wl,-soname,libcublasLt.so.13 -o old/libcublasLt.so.13 -
+	LD_LIBRARY_PATH=$PWD/old embed registers two.bs --math=bf16 --device=cuda -v 2>err | cmp - own.bs
+	grep -q "no cuBLASLt: it lacks cublasLtGetVersion" err
+'
+fake 'a library without memory: 71' '
+	FAKE_CUDA_FAIL=cublasLtCreate:1:3 exits 71 both -o none.bs 2>err
+	says "device .cuda:0.: cublasLtCreate: CUBLAS_STATUS_ALLOC_FAILED .3." err
+	test ! -e none.bs
+'
 fake 'no memory on the GPU: 71, the size asked for, and what to do' '
 	FAKE_CUDA_MEMORY=100000 exits 71 gpu embed registers two.bs --device=cuda -o none.bs 2>err
 	says "out of memory on device .cuda:0.: [0-9]+ bytes asked for, [0-9]+ of 100000 free; a smaller batch" err
@@ -174,24 +208,31 @@ fake 'no memory on the GPU: 71, the size asked for, and what to do' '
 '
 # Calls that a command makes, and how often, from a run that is logged.
 # broken NAME command...: the first, second and last call of each entry point
-# fails, and all after it: 69 or 71, one line, nothing written.  Not under the
-# thread sanitizer: no thread runs that does not without failures.
+# fails, and all after it: 69 or 71, one line, nothing written; but what says
+# that a library cannot be used, or not for a shape: then our own kernels do it.
+# Not under the thread sanitizer: no thread runs that does not without failures.
 broken () {
 	log=$PWD/log.$1 && shift
 	rm -f "$log"
 	FAKE_CUDA_LOG=$log gpu "$@" >good.bs
+	BS_CUDA_LIBRARIES=none gpu "$@" >own.bs
 	sed -n "s/^call //p" "$log" >calls
 	test $(wc -l <calls) -gt 20
 	test "${BS_SAN:-}" != thread || return 0
 	while read name count
 	do
 		case $name in *Free*|*Destroy*|*Unload*|*Release*|cuStreamSync*|cuGetError*|cuMemGetInfo*) want=0 ;;
+		cublasLtGetVersion|cublasLtCreate) want=own ;; cublasLtMatmulAlgoCheck) want=mixed ;;
 		*Alloc*) want=71 ;; *) want=69 ;; esac
 		for n in 1 2 $count
 		do
 			test $n -le $count || continue
 			rc=0
 			FAKE_CUDA_FAIL=$name:$n gpu "$@" >out.bs 2>err || rc=$?
+			case $rc-$want-$n in
+			0-own-1|0-mixed-1) cmp out.bs own.bs || exit 1; continue ;;
+			0-own-*|0-mixed-*) bs-cat --verify out.bs || exit 1; continue ;;
+			esac
 			# The last of all may be one that takes down.
 			test $rc -eq 0 && cmp -s out.bs good.bs && test $n -gt 1 -o $want -eq 0 && continue
 			test $rc -eq $want || { echo "$name:$n: exit $rc"; cat err; exit 1; }

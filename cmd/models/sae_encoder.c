@@ -95,7 +95,7 @@ prepare_norm(struct bs_sae_encoder *enc, struct bs_err *e)
         for (i = 0; i < n * n; i++)
             root[i] = (float)cov[i];
         if (bs_dev_weight(enc->dev, &enc->root, root, BS_DTYPE_F32, n, n,
-                          BS_MATH_F32) < 0) {
+                          BS_MATH_F32_OWN) < 0) {
             *e = *bs_dev_error(enc->dev);
             r = -e->code;
         }

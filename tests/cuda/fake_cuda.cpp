@@ -18,6 +18,7 @@
  *   FAKE_CUDA_LOG=file        a line for every entry point that was called, and
  *                             how often, and for every kernel that ran
  */
+#include "tests/cuda/fake_cuda.h"
 #include "kernels/cuda_driver.h"
 #include "tests/cuda/emu.h"
 
@@ -97,6 +98,7 @@ struct state {
     size_t used;
     std::map<std::string, unsigned> calls;
     std::map<std::string, unsigned> kernels;
+    std::set<std::string (*)()> left; /* of libraries: what they leave behind */
 };
 static state &fake = *new state(); /* there until the very end, for the log */
 
@@ -119,7 +121,7 @@ die(const char *what)
 
 /* Count a call; the error to inject, or 0. */
 static int
-enter(const char *name)
+enter(const char *name, int otherwise)
 {
     const char *fail = getenv("FAKE_CUDA_FAIL");
     size_t n = strlen(name);
@@ -131,12 +133,14 @@ enter(const char *name)
         return OK;
     if (*end == ':')
         return (int)strtol(end + 1, nullptr, 10);
-    return strstr(name, "Alloc") != nullptr ? OUT_OF_MEMORY : UNKNOWN;
+    return otherwise;
 }
 
 #define ENTER()                                             \
     std::lock_guard<std::recursive_mutex> guard(fake.lock); \
-    int injected = enter(__func__)
+    int injected =                                          \
+        enter(__func__,                                     \
+              strstr(__func__, "Alloc") != nullptr ? OUT_OF_MEMORY : UNKNOWN)
 /* What cannot go on without. */
 #define ENTER_CONTEXT()                                                    \
     ENTER();                                                               \
@@ -272,13 +276,17 @@ cuDevicePrimaryCtxRelease_v2(int device)
         die("a context is released that nobody has");
     if (fake.contexts > 0)
         return injected;
+    std::string left;
+
+    for (auto &of : fake.left)
+        left += of();
     if (!fake.blocks.empty() || !fake.pinned.empty() || !fake.streams.empty() ||
-        !fake.events.empty() || !fake.modules.empty()) {
+        !fake.events.empty() || !fake.modules.empty() || !left.empty()) {
         fprintf(stderr,
                 "fake libcuda: left behind: %zu blocks of memory, %zu of "
-                "page-locked, %zu streams, %zu events, %zu modules\n",
+                "page-locked, %zu streams, %zu events, %zu modules%s\n",
                 fake.blocks.size(), fake.pinned.size(), fake.streams.size(),
-                fake.events.size(), fake.modules.size());
+                fake.events.size(), fake.modules.size(), left.c_str());
         _Exit(99);
     }
     return injected;
@@ -728,4 +736,56 @@ cuLaunchKernel(void *handle, unsigned grid_x, unsigned grid_y, unsigned grid_z,
                 shared, args.data());
     });
     return OK;
+}
+
+/* ---- for the libraries -----------------------------------------------------
+ */
+
+std::recursive_mutex &
+fake_lock()
+{
+    return fake.lock;
+}
+
+void
+fake_die(const std::string &what)
+{
+    die(what.c_str());
+}
+
+int
+fake_enter(const char *name, int otherwise)
+{
+    return enter(name, otherwise);
+}
+
+void
+fake_need_context(const char *name)
+{
+    if (!current)
+        fake_die(std::string(name) + ": no context is current on this thread");
+}
+
+void
+fake_push(void *stream, std::function<void()> work)
+{
+    push(stream, std::move(work));
+}
+
+bool
+fake_on_device(const void *p, size_t bytes)
+{
+    return on_device((uint64_t)(uintptr_t)p, bytes);
+}
+
+void
+fake_at_release(std::string (*left)())
+{
+    fake.left.insert(left);
+}
+
+size_t
+fake_number(const char *variable, size_t otherwise)
+{
+    return number_of(variable, otherwise);
 }

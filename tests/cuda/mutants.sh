@@ -9,6 +9,7 @@
 set -u
 : "${BS_SRC:?run through 'make mutants'}" "${BS_BUILD:?}"
 only=${MUTANTS:-.}
+fakes='build/release/fake/libcuda.so.1 build/release/fake/libcublasLt.so.13'
 tree=$BS_BUILD/mutants
 table=$tree/table
 planted=0 survived=0
@@ -67,7 +68,7 @@ plant () {
 		set -- "$1" "$2" $run
 		test $# -gt 2 || continue
 		name=$3 environment=${4:-}
-		build "build/release/tests/kernels/$name" build/release/fake/libcuda.so.1 ||
+		build "build/release/tests/kernels/$name" $fakes ||
 			{ cat "$tree/log" >&2; die "'$1' does not compile"; }
 		found=$(judge "$name" "$environment")
 		test -z "$found" || break
@@ -80,7 +81,7 @@ plant () {
 
 copy_sources
 tests='k-gemm k-attention k-rows k-sae-encode k-sae-decode k-conv2d k-group-norm k-cuda k-dev'
-build $(printf 'build/release/tests/kernels/%s ' $tests) build/release/fake/libcuda.so.1 ||
+build $(printf 'build/release/tests/kernels/%s ' $tests) $fakes ||
 	{ cat "$tree/log" >&2; die 'the sources do not compile'; }
 : >"$table"
 
@@ -155,6 +156,21 @@ plant 'a thread that has no context' kernels/cuda.c k-rows \
 	's/return BS_CU\(c, cuCtxSetCurrent, c->context\)/return 0/'
 plant 'less shared memory than a block uses' kernels/attention_cuda.c k-attention \
 	's/kernels\[i\]\.queries \* \(BS_ATTENTION_KEYS \+ 4\)/0/'
+
+plant 'rows of a product as close as they can be' kernels/gemm_cublas.c k-gemm \
+	's/key\.ldy = !call->apart && a->ldy > n \? a->ldy : n/key.ldy = n/'
+plant 'less workspace than the algorithm asked for' kernels/gemm_cublas.c k-gemm \
+	's/workspace != NULL \? LT_WORKSPACE : 0/workspace != NULL ? 64 : 0/'
+plant 'a plan that was made for other rows' kernels/gemm_cublas.c k-gemm \
+	's/memcmp\(&p->key, k, sizeof \*k\) == 0/p->key.n == k->n \&\& p->key.k == k->k/'
+plant 'an algorithm that was said not to be supported' kernels/gemm_cublas.c k-gemm \
+	's/of->state != 0 \|\|/false ||/'
+plant 'an algorithm that takes no single row' kernels/gemm_cublas.c k-gemm \
+	's/&single\) != 0/\&single) < 0/'
+plant 'a preference that is not given back' kernels/gemm_cublas.c k-gemm \
+	's/preference != NULL\)/false)/'
+plant 'a bias that the library adds, and once more' kernels/gemm_cublas.c k-gemm \
+	's/a->bias != NULL && !call->finish/a->bias != NULL/'
 
 test "$planted" -gt 0 || die "none is called '$only'"
 echo "$planted planted, $survived not found"

@@ -1,16 +1,17 @@
 # The GPU path without a GPU: a libcuda.so.1 that runs the kernels' sources on
 # the CPU (see README.md); found through LD_LIBRARY_PATH.
 
-FAKE     := $(BUILD)/fake/libcuda.so.1
+FAKE     := $(addprefix $(BUILD)/fake/,libcuda.so.1 libcublasLt.so.13)
 FAKE_OBJ := $(patsubst %,$(BUILD)/fake/%.o,$(basename $(cuda_SRC)) tests/cuda/emu tests/cuda/fake_cuda)
 
 CXX_WARN := -Wall -Wextra -Wno-unknown-pragmas $(if $(WERROR),-Werror)
+FAKE_LIB_OBJ := $(patsubst %,$(BUILD)/fake/tests/cuda/fake_%.o,cublaslt)
 # For this machine alone, and its fused multiply-add; nothing of it is installed.
 CXX_FLAGS = -std=c++17 -O2 -march=native -g -fPIC -ffp-contract=off -I. -DBS_EMULATED $(CXX_WARN)
 
 # Not instrumented for the thread sanitizer: it is told of the lanes instead.
 $(BUILD)/fake/tests/cuda/emu.o: emu_san = $(if $(filter thread,$(SAN)),-DEMU_TSAN,$(SANFLAGS))
-$(BUILD)/fake/kernels/%.o $(BUILD)/fake/tests/cuda/fake_cuda.o: emu_san = $(SANFLAGS)
+$(BUILD)/fake/kernels/%.o $(BUILD)/fake/tests/cuda/fake_cuda.o $(FAKE_LIB_OBJ): emu_san = $(SANFLAGS)
 
 $(BUILD)/fake/flags: FORCE
 	@mkdir -p $(@D)
@@ -23,9 +24,13 @@ $(BUILD)/fake/%.o: %.cpp $(BUILD)/fake/flags
 	@mkdir -p $(@D)
 	$(call say,CXX,$<)
 	$(Q)$(CXX) $(CXX_FLAGS) $(emu_san) -MMD -MP -c -o $@ $<
-$(FAKE): $(FAKE_OBJ)
+# Libraries stand on the driver.
+$(BUILD)/fake/libcublasLt.so.13: $(BUILD)/fake/tests/cuda/fake_cublaslt.o
+$(BUILD)/fake/libcuda.so.1: $(FAKE_OBJ)
+$(FAKE):
 	$(call say,LINK,$@)
-	$(Q)$(CXX) -shared -Wl,-soname,libcuda.so.1 $(SANFLAGS) -o $@ $^ -pthread
+	$(Q)$(CXX) -shared -Wl,-soname,$(@F) $(SANFLAGS) -o $@ $(filter %.o,$^) $(filter %.so.1,$^) -pthread
+$(filter-out %/libcuda.so.1,$(FAKE)): $(BUILD)/fake/libcuda.so.1
 
 # Without nvcc there is nothing to embed: programs that are to run the GPU path
 # nevertheless are linked once more, with a word in its place.
@@ -38,7 +43,7 @@ $(EMU_BIN): $(BUILD)/emu/%: $(BUILD)/cmd/%.o $(BUILD)/tests/cuda/no_kernels.o $(
 $(filter $(BUILD)/tests/kernels/%,$(UNIT)): $(BUILD)/tests/cuda/no_kernels.o
 endif
 
--include $(FAKE_OBJ:.o=.d)
+-include $(FAKE_OBJ:.o=.d) $(FAKE_LIB_OBJ:.o=.d)
 
 ## mutants: plant faults in the GPU path, which its tests must find (MUTANTS=pattern: some)
 mutants:

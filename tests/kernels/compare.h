@@ -117,9 +117,10 @@ isas_to_test(struct bs_isa isa[6])
     return n;
 }
 
-#define DEVICES 7
+#define DEVICES 8
 
-/* The same, and CUDA; only that which BS_TEST_DEVICE names, if it is set. */
+/* The same, and CUDA by our own kernels; only that which BS_TEST_DEVICE names,
+ * if it is set. */
 static inline size_t
 devices_to_test(struct bs_isa isa[DEVICES])
 {
@@ -135,6 +136,23 @@ devices_to_test(struct bs_isa isa[DEVICES])
         if (name == NULL || strcmp(name, isa[i].name) == 0)
             isa[kept++] = isa[i];
     return kept;
+}
+
+/* And CUDA by its libraries, for operations that they may serve; of n that
+ * devices_to_test found. */
+static inline size_t
+libraries_to_test(struct bs_isa isa[DEVICES], size_t n)
+{
+    const char *name = getenv("BS_TEST_DEVICE");
+    char why[600];
+
+    if (name != NULL && strcmp(name, "cuda") != 0)
+        return n;
+    if (staged_libraries(why, sizeof why))
+        isa[n++] = bs_isa_libraries;
+    else
+        skip(why);
+    return n;
 }
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
@@ -171,7 +189,7 @@ left_out(const struct bs_isa *isa, size_t number, double products)
 static inline unsigned
 most_threads(const struct bs_isa *isa)
 {
-    return isa->name == bs_isa_cuda.name ? 2 : 4;
+    return staged_is_cuda(isa) ? 2 : 4;
 }
 
 static inline struct bs_dev *
@@ -180,7 +198,8 @@ open_isa(const struct bs_isa *isa, unsigned threads)
     struct bs_err e = {0};
     struct bs_dev *d;
 
-    if ((isa->name == bs_isa_cuda.name
+    if ((isa->name == bs_isa_libraries.name ? staged_open_libraries(&d, &e)
+         : isa->name == bs_isa_cuda.name
              ? staged_open(&d, &e)
              : bs_cpu_open(&d, isa, threads, &e)) < 0) {
         ok(0, "open: %s", e.text);

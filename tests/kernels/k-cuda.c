@@ -1,20 +1,51 @@
 /*
  * k-cuda.c - the CUDA device in the emulation when something fails: the n-th
- * call of each entry point of the driver, and all after it.  An operation must
- * say so with the documented status, and what was allocated must be given back:
- * the fake library ends a process that leaves something behind.
+ * call of each entry point of the driver or of a library, and all after it.  An
+ * operation must say so with the documented status, or do without the library,
+ * and what was allocated must be given back: the fake libraries end a process
+ * that leaves something behind.
  */
 #include "tests/kernels/compare.h"
 
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "kernels/cublas_lt.h"
 #include "kernels/cuda.h"
 #include "kernels/image_ops.h"
 
 static const char *const calls[] = {
 #define NAME(name, args) #name,
     BS_CU_CALLS(NAME)
+#undef NAME
+};
+
+/* What does without a library where a call says that it cannot be used, or that
+ * it has nothing for a shape; all others are errors. */
+enum { FATAL, DONE_WITHOUT, NO_CALL_OF_ITS_OWN };
+static const struct {
+    const char *name;
+    int kind;
+} library_calls[] = {
+#define NAME(result, name, args) {#name, name##_KIND},
+#define cublasLtGetVersion_KIND DONE_WITHOUT
+#define cublasLtGetStatusName_KIND NO_CALL_OF_ITS_OWN
+#define cublasLtCreate_KIND DONE_WITHOUT
+#define cublasLtDestroy_KIND DONE_WITHOUT
+#define cublasLtMatrixLayoutCreate_KIND FATAL
+#define cublasLtMatrixLayoutDestroy_KIND DONE_WITHOUT
+#define cublasLtMatrixLayoutSetAttribute_KIND FATAL
+#define cublasLtMatmulDescCreate_KIND FATAL
+#define cublasLtMatmulDescDestroy_KIND DONE_WITHOUT
+#define cublasLtMatmulDescSetAttribute_KIND FATAL
+#define cublasLtMatmulPreferenceCreate_KIND FATAL
+#define cublasLtMatmulPreferenceDestroy_KIND DONE_WITHOUT
+#define cublasLtMatmulPreferenceSetAttribute_KIND FATAL
+#define cublasLtMatmulAlgoGetHeuristic_KIND FATAL
+#define cublasLtMatmulAlgoCheck_KIND DONE_WITHOUT
+#define cublasLtMatmulAlgoConfigGetAttribute_KIND FATAL
+#define cublasLtMatmul_KIND FATAL
+    BS_LT_CALLS(NAME)
 #undef NAME
 };
 
@@ -180,24 +211,34 @@ use_device(void)
     return -r;
 }
 
-/* The same in a process of its own, that may die. */
+/* The same in a process of its own, that may die, where `variable` is `value`.
+ */
 static int
-use_apart(const char *call, unsigned n)
+use_where(const char *variable, const char *value)
 {
-    char fail[80];
     int status;
     pid_t child;
 
-    snprintf(fail, sizeof fail, "%s:%u", call, n);
     fflush(stdout);
     child = fork();
     if (child == 0) {
-        setenv("FAKE_CUDA_FAIL", fail, 1);
+        setenv(variable, value, 1);
         _exit(use_device());
     }
     if (child < 0 || waitpid(child, &status, 0) != child)
         return -1;
     return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+/* The n-th call fails, and all after it, with this error, or any if it is 0. */
+static int
+use_apart(const char *call, unsigned n, int error)
+{
+    char fail[80];
+
+    snprintf(fail, sizeof fail, error != 0 ? "%s:%u:%d" : "%s:%u", call, n,
+             error);
+    return use_where("FAKE_CUDA_FAIL", fail);
 }
 
 static bool
@@ -217,12 +258,51 @@ test_call(const char *call, unsigned growth)
     unsigned n, tried = 0;
 
     for (n = 1; got == want; n += 1 + n / growth, tried++)
-        got = use_apart(call, n);
+        got = use_apart(call, n, 0);
     if (strncmp(call, "cuGetError", 10) == 0 || takes_down(call) ||
         strcmp(call, "cuMemGetInfo_v2") == 0)
         ok(got == 0, "%s: does not matter (%d)", call, got);
     else
         ok(got == 0 && tried > 1, "%s: %u failures (%d)", call, tried - 1, got);
+}
+
+static void
+test_library_call(const char *call, int kind, unsigned growth)
+{
+    int want = BS_EX_UNAVAIL, got = want;
+    unsigned n, tried = 0;
+
+    if (kind == NO_CALL_OF_ITS_OWN)
+        return;
+    for (n = 1; got == want; n += 1 + n / growth, tried++)
+        got = use_apart(call, n, 0);
+    ok(got == 0 && (tried > 1) == (kind == FATAL), "%s: %u failures (%d)", call,
+       tried - 1, got);
+    if (kind == FATAL) {
+        got = use_apart(call, 1, BS_CUBLAS_STATUS_ALLOC_FAILED);
+        ok(got == BS_EX_OSERR, "%s: no memory (%d)", call, got);
+    }
+}
+
+static void
+test_without_library(void)
+{
+    int got = use_apart("cublasLtMatmulAlgoGetHeuristic", 1,
+                        BS_CUBLAS_STATUS_NOT_SUPPORTED);
+
+    ok(got == 0, "a shape that the library does not take (%d)", got);
+    got = use_where("FAKE_CUBLASLT_NONE", "1");
+    ok(got == 0, "no proposals (%d)", got);
+    got = use_where("FAKE_CUBLASLT_VERSION", "110300");
+    ok(got == 0, "a version that is not known (%d)", got);
+    got = use_where("BS_CUDA_LIBRARIES", "none");
+    ok(got == 0, "no libraries (%d)", got);
+    got = use_where("BS_CUDA_LIBRARIES", "auto");
+    ok(got == 0, "libraries (%d)", got);
+    got = use_where("BS_CUDA_LIBRARIES", "all");
+    ok(got == BS_EX_USAGE, "neither (%d)", got);
+    got = use_apart("cublasLtCreate", 1, BS_CUBLAS_STATUS_ALLOC_FAILED);
+    ok(got == BS_EX_OSERR, "no memory for the library (%d)", got);
 }
 
 int
@@ -243,8 +323,11 @@ main(void)
         return tap_done();
     }
     staged_fake();
-    ok(use_apart("none", 1) == 0, "nothing fails");
+    ok(use_apart("none", 1, 0) == 0, "nothing fails");
     for (i = 0; i < BS_LEN(calls); i++)
         test_call(calls[i], growth);
+    for (i = 0; i < BS_LEN(library_calls); i++)
+        test_library_call(library_calls[i].name, library_calls[i].kind, growth);
+    test_without_library();
     return tap_done();
 }

@@ -409,7 +409,7 @@ int
 main(void)
 {
     struct bs_isa isa[DEVICES];
-    size_t n = devices_to_test(isa), i;
+    size_t n = libraries_to_test(isa, devices_to_test(isa)), i;
     struct bs_dev *d;
 
     for (i = 0; i < n; i++) {

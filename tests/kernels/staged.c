@@ -18,19 +18,32 @@ no_bf16(const uint16_t *a, size_t lda, const uint16_t *b, size_t k, float *c,
 }
 
 const struct bs_isa bs_isa_cuda = {.name = "cuda", .gemm_bf16 = no_bf16};
+const struct bs_isa bs_isa_libraries = {.name = "cuda with libraries",
+                                        .gemm_bf16 = no_bf16};
+
+bool
+staged_is_cuda(const struct bs_isa *isa)
+{
+    return isa->name == bs_isa_cuda.name || isa->name == bs_isa_libraries.name;
+}
 
 static bool emulated;
 
 void
 staged_fake(void)
 {
+    static const char *const files[] = {"libcuda.so.1", "libcublasLt.so.13"};
     const char *folder = getenv("BS_FAKE");
     char path[4096];
+    size_t i;
 
     if (folder == NULL || *folder == '\0')
         return;
-    snprintf(path, sizeof path, "%s/libcuda.so.1", folder);
-    emulated = dlopen(path, RTLD_NOW | RTLD_GLOBAL) != NULL;
+    emulated = true;
+    for (i = 0; i < BS_LEN(files); i++) {
+        snprintf(path, sizeof path, "%s/%s", folder, files[i]);
+        emulated &= dlopen(path, RTLD_NOW | RTLD_GLOBAL) != NULL;
+    }
 }
 
 bool
@@ -46,7 +59,7 @@ staged_driver(void)
 bool
 staged_slow(const struct bs_isa *isa)
 {
-    return emulated && isa->name == bs_isa_cuda.name;
+    return emulated && staged_is_cuda(isa);
 }
 
 struct staged {
@@ -415,8 +428,8 @@ static const struct bs_dev_ops staged_ops = {
     .group_norm = staged_group_norm,
 };
 
-int
-staged_open(struct bs_dev **out, struct bs_err *e)
+static int
+open_staged(struct bs_dev **out, bool libraries, struct bs_err *e)
 {
     struct staged *s = bs_alloc_array(1, sizeof *s);
     bool there;
@@ -431,6 +444,7 @@ staged_open(struct bs_dev **out, struct bs_err *e)
         bs_free(s);
         return r;
     }
+    ((struct bs_cuda *)s->cuda)->own_kernels = !libraries;
     /* So that small calls take several chunks, and have more hits than room. */
     if (emulated) {
         ((struct bs_cuda *)s->cuda)->scores_bytes = 1;
@@ -438,6 +452,35 @@ staged_open(struct bs_dev **out, struct bs_err *e)
     }
     *out = &s->dev;
     return 0;
+}
+
+int
+staged_open(struct bs_dev **out, struct bs_err *e)
+{
+    return open_staged(out, false, e);
+}
+
+int
+staged_open_libraries(struct bs_dev **out, struct bs_err *e)
+{
+    return open_staged(out, true, e);
+}
+
+bool
+staged_libraries(char *why, size_t room)
+{
+    struct bs_err e = {0};
+    struct bs_dev *d;
+    const char *about;
+    bool good;
+
+    if (!staged_there(why, room) || staged_open_libraries(&d, &e) < 0)
+        return false;
+    about = bs_cuda_lt_about((struct bs_cuda *)((struct staged *)d)->cuda);
+    snprintf(why, room, "%s", about);
+    good = strncmp(about, "cuBLASLt", 8) == 0;
+    bs_dev_close(d);
+    return good;
 }
 
 bool

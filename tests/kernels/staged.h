@@ -15,15 +15,21 @@ struct bs_dev;
 struct bs_err;
 
 /* In a list of instruction sets: no more than a name. */
-extern const struct bs_isa bs_isa_cuda;
+extern const struct bs_isa bs_isa_cuda, bs_isa_libraries;
+bool staged_is_cuda(const struct bs_isa *isa);
 
 /* Whether a CUDA device can be opened; `why` if not. */
 bool staged_there(char *why, size_t room);
-/* As bs_dev_open. */
+/* Whether libraries of CUDA's can be used there; `why` if not. */
+bool staged_libraries(char *why, size_t room);
+/* As bs_dev_open.  By our own kernels only, or by libraries where there are
+ * any. */
 int staged_open(struct bs_dev **out, struct bs_err *e);
+int staged_open_libraries(struct bs_dev **out, struct bs_err *e);
 /* Whether a driver that is not ours is there. */
 bool staged_driver(void);
-/* Load the emulation, if there is one, in the place of the driver. */
+/* Load the emulation, if there is one, in the place of the driver, and of the
+ * libraries. */
 void staged_fake(void);
 /* Whether it is the emulation: then large sizes take their time. */
 bool staged_slow(const struct bs_isa *isa);
