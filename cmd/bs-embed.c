@@ -167,7 +167,8 @@ main(int argc, char *argv[])
     check(bs_dev_open_alone(&dev, c.std.device, c.options.threads,
                             c.std.wait_gpu, &e),
           &e);
-    bs_info("%s", bs_dev_describe(dev));
+    if (bs_prog_verbose()) /* it looks for libraries */
+        bs_info("%s", bs_dev_describe(dev));
     check(bs_embed_open(&c.run.embed, &c.options, &sink, dev, &e), &e);
     bs_info("%s", bs_embed_describe(c.run.embed));
     bs_progress_start(&c.progress, "images", 0, c.std.progress);

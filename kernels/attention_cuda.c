@@ -1,6 +1,6 @@
 /*
- * attention_cuda.c - attention on the CUDA device: attention.cu.  In f32 for
- * either kind of math.
+ * attention_cuda.c - attention on the CUDA device: attention_cudnn.c, or
+ * attention.cu, in f32 for either kind of math.
  */
 #include "kernels/cuda.h"
 
@@ -39,7 +39,11 @@ bs_cuda_attention(struct bs_dev *d, const struct bs_dev_attention *a)
     };
     struct bs_grid grid = {SIZE_MAX, 1, BS_ATTENTION_THREADS, 0};
     size_t i = 0, blocks;
+    bool done;
+    int r = bs_cuda_dnn_attention(c, a, &done);
 
+    if (r < 0 || done)
+        return r;
     while (kernels[i].dim < a->dim)
         i++;
     args.query_blocks = bs_blocks(a->queries, kernels[i].queries);

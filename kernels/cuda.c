@@ -132,6 +132,7 @@ cuda_close(struct bs_dev *d)
     if (c->context != NULL) {
         c->cu.cuCtxSetCurrent(c->context);
         bs_cuda_memory_close(c);
+        bs_cuda_dnn_close(c);
         bs_cuda_lt_close(c);
         for (i = 0; i < BS_CUDA_IMAGE_COUNT; i++)
             if (c->module[i] != NULL)
@@ -259,8 +260,16 @@ describe_more(struct bs_dev *d)
     struct bs_cuda *c = (struct bs_cuda *)d;
     size_t n = strlen(d->describe);
 
+    if (c->own_kernels) {
+        snprintf(d->describe + n, sizeof d->describe - n, "; no libraries");
+        return;
+    }
     snprintf(d->describe + n, sizeof d->describe - n, "; %s",
-             c->own_kernels ? "no libraries" : bs_cuda_lt_about(c));
+             bs_cuda_lt_about(c));
+    n = strlen(d->describe);
+    snprintf(d->describe + n, sizeof d->describe - n, "; %s",
+             bs_cuda_dnn_about(c));
+    d->err = (struct bs_err){0}; /* it is told again by what wants them */
 }
 
 int
@@ -279,6 +288,7 @@ bs_cuda_open(struct bs_dev **out, int ordinal, uint64_t wait, bool *there,
     c->lock = -1;
     c->scores_bytes = BS_SCORES_BYTES;
     c->hits_room = BS_HITS_ROOM;
+    c->attention_blocks = BS_ATTENTION_BLOCKS;
     c->dev.describe_more = describe_more;
     r = read_environment(c);
     if (r == 0)

@@ -44,6 +44,7 @@
     X(rows, patchify)           \
     X(rows, assemble)           \
     X(rows, round_rows)         \
+    X(rows, widen_rows)         \
     X(sae_decode, sae_decode)   \
     X(sae_encode, sae_measure)  \
     X(sae_encode, sae_pick)     \
@@ -97,6 +98,8 @@ struct bs_cuda_stage {
 /* Products that encode computes before it looks at them: they stay in the
  * second-level cache. */
 #define BS_SCORES_BYTES ((size_t)32 << 20)
+/* Blocks of 128 queries of a head that keep a GPU busy. */
+#define BS_ATTENTION_BLOCKS ((size_t)256)
 /* Hits of such a chunk that there is room for before they were counted. */
 #define BS_HITS_ROOM ((size_t)1 << 16)
 
@@ -106,6 +109,7 @@ struct bs_cuda_function {
 };
 
 struct bs_cuda_lt;
+struct bs_cuda_dnn;
 
 struct bs_cuda {
     struct bs_dev dev;
@@ -117,12 +121,14 @@ struct bs_cuda {
     size_t most_shared; /* of a block */
     struct bs_cuda_stage stage[2];
     unsigned turn;
-    size_t scores_bytes, hits_room; /* the two above; less in tests */
+    /* Those above; less in tests. */
+    size_t scores_bytes, hits_room, attention_blocks;
     struct bs_mem scratch[BS_SCRATCH_COUNT];
     void *module[BS_CUDA_IMAGE_COUNT];
     struct bs_cuda_function function[BS_CUDA_KERNEL_COUNT];
     bool own_kernels;      /* and no library: BS_CUDA_LIBRARIES=none */
     struct bs_cuda_lt *lt; /* NULL until it is wanted */
+    struct bs_cuda_dnn *dnn;
 };
 
 /* Whether this build has GPU kernels. */
@@ -198,12 +204,21 @@ int bs_cuda_assemble(struct bs_dev *d, const struct bs_dev_assemble *a);
 /* cuBLASLt: its version, or why it is not used; gemm_cublas.c. */
 const char *bs_cuda_lt_about(struct bs_cuda *c);
 void bs_cuda_lt_close(struct bs_cuda *c);
+/* The same of cuDNN; cuda_dnn.c. */
+const char *bs_cuda_dnn_about(struct bs_cuda *c);
+void bs_cuda_dnn_close(struct bs_cuda *c);
+/* Attention by it; *done is false where that cannot be had or refuses it, and
+ * nothing was done. */
+int bs_cuda_dnn_attention(struct bs_cuda *c, const struct bs_dev_attention *a,
+                          bool *done) BS_CHECKED;
 
-/* x, f32 [rows, k], rounded to bf16, with zeros up to `depth` columns, which is
- * even. */
+/* scale * x, x f32 [rows, k], rounded to bf16, with zeros up to `depth`
+ * columns, which is even; and bf16 [rows, k], k even, to f32. */
 int bs_cuda_round_rows(struct bs_cuda *c, const float *x, size_t ldx,
-                       size_t rows, size_t k, uint16_t *y,
+                       size_t rows, size_t k, float scale, uint16_t *y,
                        size_t depth) BS_CHECKED;
+int bs_cuda_widen_rows(struct bs_cuda *c, const uint16_t *x, size_t rows,
+                       size_t k, float *y, size_t ldy) BS_CHECKED;
 
 /* A thread an element of `rows` rows of k; *row_blocks blocks a row. */
 struct bs_grid bs_cuda_each(size_t rows, size_t k, unsigned *row_blocks);

@@ -61,8 +61,18 @@ struct bs_assemble_args {
 struct bs_round_args {
     const float *x;
     size_t ldx, k;
+    float scale;
     uint32_t *y; /* bf16 [rows, 2 pairs] */
     size_t pairs;
+    unsigned row_blocks;
+};
+
+/* One thread a pair of x. */
+struct bs_widen_args {
+    const uint32_t *x; /* bf16 [rows, 2 pairs] */
+    size_t pairs;
+    float *y;
+    size_t ldy;
     unsigned row_blocks;
 };
 

@@ -65,7 +65,8 @@ int bs_dev_open_training(struct bs_dev **out, const char *name,
                          unsigned threads, struct bs_err *e) BS_CHECKED;
 void bs_dev_close(struct bs_dev *d);
 
-/* "cpu (avx2, 2 threads)" and the like, for -v. */
+/* "cpu (avx2, 2 threads)" and the like, for -v; with the libraries that a GPU's
+ * operations may use, which are opened for that. */
 const char *bs_dev_describe(struct bs_dev *d);
 const struct bs_err *bs_dev_error(const struct bs_dev *d);
 /* What this build can do, for --version: "cpu: portable avx2 avx512 ..." */

@@ -450,7 +450,7 @@ round_rows(struct bs_cuda *c, const struct call *call, const float *x,
                         rows * depth * sizeof(uint16_t));
     return r < 0 ? r
                  : bs_cuda_round_rows(c, x, call->a->ldx, rows, call->w->head.k,
-                                      (void *)(uintptr_t)*out, depth);
+                                      1, (void *)(uintptr_t)*out, depth);
 }
 
 static int

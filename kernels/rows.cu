@@ -87,10 +87,24 @@ BS_KERNEL(round_rows, BS_EACH_THREADS, 4, bs_round_args)
     if (pair >= a.pairs)
         return;
     const float *x = a.x + row * a.ldx + 2 * pair;
-    uint32_t low = 2 * pair < a.k ? bs_bf16_of(x[0]) : 0;
-    uint32_t high = 2 * pair + 1 < a.k ? bs_bf16_of(x[1]) : 0;
+    uint32_t low = 2 * pair < a.k ? bs_bf16_of(a.scale * x[0]) : 0;
+    uint32_t high = 2 * pair + 1 < a.k ? bs_bf16_of(a.scale * x[1]) : 0;
 
     a.y[row * a.pairs + pair] = low | high << 16;
+}
+
+BS_KERNEL(widen_rows, BS_EACH_THREADS, 4, bs_widen_args)
+{
+    size_t row, pair;
+
+    place(a.row_blocks, &row, &pair);
+    if (pair >= a.pairs)
+        return;
+    uint32_t both = a.x[row * a.pairs + pair];
+    float *y = a.y + row * a.ldy + 2 * pair;
+
+    y[0] = bs_float_of(both & 0xffff);
+    y[1] = bs_float_of(both >> 16);
 }
 
 BS_KERNEL(patchify, BS_EACH_THREADS, 4, bs_patchify_args)

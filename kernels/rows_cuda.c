@@ -92,11 +92,32 @@ bs_cuda_assemble(struct bs_dev *d, const struct bs_dev_assemble *a)
 
 int
 bs_cuda_round_rows(struct bs_cuda *c, const float *x, size_t ldx, size_t rows,
-                   size_t k, uint16_t *y, size_t depth)
+                   size_t k, float scale, uint16_t *y, size_t depth)
 {
-    struct bs_round_args args = {x,         ldx, k, (uint32_t *)(void *)y,
-                                 depth / 2, 0};
+    struct bs_round_args args = {
+        .x = x,
+        .ldx = ldx,
+        .k = k,
+        .scale = scale,
+        .y = (uint32_t *)(void *)y,
+        .pairs = depth / 2,
+    };
     struct bs_grid grid = bs_cuda_each(rows, args.pairs, &args.row_blocks);
 
     return BS_LAUNCH(c, round_rows, grid, args);
+}
+
+int
+bs_cuda_widen_rows(struct bs_cuda *c, const uint16_t *x, size_t rows, size_t k,
+                   float *y, size_t ldy)
+{
+    struct bs_widen_args args = {
+        .x = (const uint32_t *)(const void *)x,
+        .pairs = k / 2,
+        .y = y,
+        .ldy = ldy,
+    };
+    struct bs_grid grid = bs_cuda_each(rows, args.pairs, &args.row_blocks);
+
+    return BS_LAUNCH(c, widen_rows, grid, args);
 }

@@ -168,15 +168,17 @@ ok 'a bad value is found there too' '
 	says "not finite" err
 '
 # features of what no library computed, in bf16 so that all is asked for.
-both () { gpu embed registers two.bs --math=bf16 --device=cuda "$@"; }
-fake 'cuBLASLt multiplies where it is there, and -v says so' '
+both () { gpu embed giant two.bs --math=bf16 --device=cuda "$@"; }
+fake 'cuBLASLt multiplies and cuDNN attends where they are there, and -v says so' '
 	FAKE_CUDA_LOG=$PWD/log.lt both -v 2>err >lt.bs
-	grep -q "cuda:0 (.*); cuBLASLt 13.1.0" err
+	grep -q "cuda:0 (.*); cuBLASLt 13.1.0; cuDNN 9.19.0" err
 	grep -q "call cublasLtMatmul " log.lt
+	grep -q "call cudnnBackendExecute " log.lt
+	! grep -q "kernel bs_attention" log.lt
 	! grep -q "kernel bs_gemm_bf16 " log.lt
 	BS_CUDA_LIBRARIES=none FAKE_CUDA_LOG=$PWD/log.own both -v 2>err >own.bs
 	grep -q "cuda:0 (.*); no libraries" err
-	! grep -q "call cublasLt" log.own
+	! grep -q "call cu[bd]" log.own
 	grep -q "kernel bs_gemm_bf16 " log.own
 	near lt.bs own.bs 0.05
 	! cmp -s lt.bs own.bs
@@ -185,16 +187,27 @@ fake 'cuBLASLt multiplies where it is there, and -v says so' '
 	says "BS_CUDA_LIBRARIES is .all.: auto or none" err
 '
 fake 'a library that cannot be used: our own kernels, and -v says why' '
+	FAKE_CUDNN_VERSION=91200 both -v 2>err >lt-only.bs
+	grep -q "; cuBLASLt 13.1.0; no cuDNN: version 91200 is too old" err
+	! cmp -s lt-only.bs lt.bs && ! cmp -s lt-only.bs own.bs
+	for type in 41 15 5
+	do
+		FAKE_CUDNN_REFUSE=$type both -v 2>err | cmp - lt-only.bs
+		grep -q "cuDNN 9.19.0" err
+	done
+	FAKE_CUDA_FAIL=cudnnCreate:1 both -v 2>err | cmp - lt-only.bs
+	grep -q "no cuDNN: CUDNN_STATUS_INTERNAL_ERROR" err
+	export FAKE_CUDNN_VERSION=100000
 	FAKE_CUBLASLT_VERSION=990000 both -v 2>err | cmp - own.bs
-	grep -q "no cuBLASLt: version 990000 is not known" err
+	grep -q "no cuBLASLt: version 990000 is not known; no cuDNN: version 100000 is not known" err
 	FAKE_CUDA_FAIL=cublasLtCreate:1 both -v 2>err | cmp - own.bs
 	grep -q "no cuBLASLt: CUBLAS_STATUS_INTERNAL_ERROR" err
 	FAKE_CUBLASLT_NONE=1 both -v 2>err | cmp - own.bs
 	mkdir old
 	ln -s "$BS_FAKE/libcuda.so.1" old
 	echo "int nothing;" | ${CC:-cc} -x c -shared -fPIC -Wl,-soname,libcublasLt.so.13 -o old/libcublasLt.so.13 -
-	LD_LIBRARY_PATH=$PWD/old embed registers two.bs --math=bf16 --device=cuda -v 2>err | cmp - own.bs
-	grep -q "no cuBLASLt: it lacks cublasLtGetVersion" err
+	LD_LIBRARY_PATH=$PWD/old embed giant two.bs --math=bf16 --device=cuda -v 2>err | cmp - own.bs
+	grep -q "no cuBLASLt: it lacks cublasLtGetVersion; no cuDNN: " err
 '
 fake 'a library without memory: 71' '
 	FAKE_CUDA_FAIL=cublasLtCreate:1:3 exits 71 both -o none.bs 2>err
@@ -215,24 +228,24 @@ broken () {
 	log=$PWD/log.$1 && shift
 	rm -f "$log"
 	FAKE_CUDA_LOG=$log gpu "$@" >good.bs
-	BS_CUDA_LIBRARIES=none gpu "$@" >own.bs
 	sed -n "s/^call //p" "$log" >calls
 	test $(wc -l <calls) -gt 20
 	test "${BS_SAN:-}" != thread || return 0
 	while read name count
 	do
 		case $name in *Free*|*Destroy*|*Unload*|*Release*|cuStreamSync*|cuGetError*|cuMemGetInfo*) want=0 ;;
-		cublasLtGetVersion|cublasLtCreate) want=own ;; cublasLtMatmulAlgoCheck) want=mixed ;;
+		cublasLtGetVersion|cublasLtCreate|cublasLtMatmulAlgoCheck|cudnnGetVersion|cudnnCreate) want=without ;;
 		*Alloc*) want=71 ;; *) want=69 ;; esac
 		for n in 1 2 $count
 		do
 			test $n -le $count || continue
 			rc=0
 			FAKE_CUDA_FAIL=$name:$n gpu "$@" >out.bs 2>err || rc=$?
-			case $rc-$want-$n in
-			0-own-1|0-mixed-1) cmp out.bs own.bs || exit 1; continue ;;
-			0-own-*|0-mixed-*) bs-cat --verify out.bs || exit 1; continue ;;
-			esac
+			if test $rc-$want = 0-without
+			then
+				bs-cat --verify out.bs || exit 1
+				continue
+			fi
 			# The last of all may be one that takes down.
 			test $rc -eq 0 && cmp -s out.bs good.bs && test $n -gt 1 -o $want -eq 0 && continue
 			test $rc -eq $want || { echo "$name:$n: exit $rc"; cat err; exit 1; }
@@ -245,7 +258,7 @@ bs-cat -n 1 two.bs -o one.bs
 embed registers one.bs --tokens=cls --device=cpu -o few.bs
 encode --device=cpu few.bs -o few-codes.bs
 fake 'whatever fails while embedding: one line, 69 or 71' '
-	broken embed bs-embed -m golden/registers --size=14 --resize=14 --device=cuda one.bs
+	broken embed bs-embed -m golden/giant --size=14 --resize=14 --math=bf16 --device=cuda one.bs
 '
 fake 'whatever fails while encoding' '
 	broken encode bs-sae encode -m sae.safetensors --device=cuda few.bs

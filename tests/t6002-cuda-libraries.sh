@@ -20,9 +20,9 @@ constants () {
 	cat >check.c <<-E
 		#include <$1>
 		#include "kernels/$2"
+		$4
 		#define CHECK(name, value) _Static_assert((long long)name == (long long)BS_##name, #name);
 		$3(CHECK)
-		$4
 	E
 	headers=$(find_in include $1)
 	test -n "$headers"
@@ -69,5 +69,12 @@ test -z "$(find_in include cublasLt.h)" || ok 'a number that is wrong is found' 
 ok 'cuBLASLt: a library that is here has all that is asked of it' '
 	test $(names cublas_lt.h cublasLt | wc -l) -eq 17
 	symbols libcublasLt.so.13 libcublasLt.so.12 -- $(names cublas_lt.h cublasLt)
+'
+test -z "$(find_in include cudnn_graph.h)" || ok 'cuDNN: numbers are those of its header' '
+	constants cudnn_graph.h cudnn_graph.h BS_DNN_CONSTANTS
+'
+ok 'cuDNN: a library that is here has all that is asked of it' '
+	test $(names cudnn_graph.h cudnn | wc -l) -eq 11
+	symbols libcudnn.so.9 -- $(names cudnn_graph.h cudnn)
 '
 finish

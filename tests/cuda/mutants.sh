@@ -9,7 +9,7 @@
 set -u
 : "${BS_SRC:?run through 'make mutants'}" "${BS_BUILD:?}"
 only=${MUTANTS:-.}
-fakes='build/release/fake/libcuda.so.1 build/release/fake/libcublasLt.so.13'
+fakes='build/release/fake/libcuda.so.1 build/release/fake/libcublasLt.so.13 build/release/fake/libcudnn.so.9'
 tree=$BS_BUILD/mutants
 table=$tree/table
 planted=0 survived=0
@@ -171,6 +171,17 @@ plant 'a preference that is not given back' kernels/gemm_cublas.c k-gemm \
 	's/preference != NULL\)/false)/'
 plant 'a bias that the library adds, and once more' kernels/gemm_cublas.c k-gemm \
 	's/a->bias != NULL && !call->finish/a->bias != NULL/'
+
+plant 'attention as it was planned for other keys' kernels/attention_cudnn.c k-attention \
+	's/\{images, a->queries, a->keys,/{images, a->queries, 0,/'
+plant 'as many images at once as there are' kernels/attention_cudnn.c k-attention \
+	's/return images > 0 \? images : 1/return a->batch/'
+plant 'an engine whose results vary' kernels/cuda_dnn.c k-attention \
+	's/r < 0 \|\| !good\)/r < 0)/'
+plant 'no workspace for a plan that wants some' kernels/cuda_dnn.c k-attention \
+	's/p->workspace > 0\)/false)/'
+plant 'a proposal that is not given back' kernels/cuda_dnn.c k-attention \
+	's/destroy\(c->dnn, config\[i\]\);/;/'
 
 test "$planted" -gt 0 || die "none is called '$only'"
 echo "$planted planted, $survived not found"

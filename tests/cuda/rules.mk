@@ -1,11 +1,11 @@
 # The GPU path without a GPU: a libcuda.so.1 that runs the kernels' sources on
 # the CPU (see README.md); found through LD_LIBRARY_PATH.
 
-FAKE     := $(addprefix $(BUILD)/fake/,libcuda.so.1 libcublasLt.so.13)
+FAKE     := $(addprefix $(BUILD)/fake/,libcuda.so.1 libcublasLt.so.13 libcudnn.so.9)
 FAKE_OBJ := $(patsubst %,$(BUILD)/fake/%.o,$(basename $(cuda_SRC)) tests/cuda/emu tests/cuda/fake_cuda)
 
 CXX_WARN := -Wall -Wextra -Wno-unknown-pragmas $(if $(WERROR),-Werror)
-FAKE_LIB_OBJ := $(patsubst %,$(BUILD)/fake/tests/cuda/fake_%.o,cublaslt)
+FAKE_LIB_OBJ := $(patsubst %,$(BUILD)/fake/tests/cuda/fake_%.o,cublaslt cudnn)
 # For this machine alone, and its fused multiply-add; nothing of it is installed.
 CXX_FLAGS = -std=c++17 -O2 -march=native -g -fPIC -ffp-contract=off -I. -DBS_EMULATED $(CXX_WARN)
 
@@ -26,6 +26,7 @@ $(BUILD)/fake/%.o: %.cpp $(BUILD)/fake/flags
 	$(Q)$(CXX) $(CXX_FLAGS) $(emu_san) -MMD -MP -c -o $@ $<
 # Libraries stand on the driver.
 $(BUILD)/fake/libcublasLt.so.13: $(BUILD)/fake/tests/cuda/fake_cublaslt.o
+$(BUILD)/fake/libcudnn.so.9: $(BUILD)/fake/tests/cuda/fake_cudnn.o
 $(BUILD)/fake/libcuda.so.1: $(FAKE_OBJ)
 $(FAKE):
 	$(call say,LINK,$@)

@@ -12,6 +12,7 @@
 
 #include "kernels/cublas_lt.h"
 #include "kernels/cuda.h"
+#include "kernels/cudnn_graph.h"
 #include "kernels/image_ops.h"
 
 static const char *const calls[] = {
@@ -45,7 +46,18 @@ static const struct {
 #define cublasLtMatmulAlgoCheck_KIND DONE_WITHOUT
 #define cublasLtMatmulAlgoConfigGetAttribute_KIND FATAL
 #define cublasLtMatmul_KIND FATAL
-    BS_LT_CALLS(NAME)
+#define cudnnGetVersion_KIND DONE_WITHOUT
+#define cudnnGetErrorString_KIND NO_CALL_OF_ITS_OWN
+#define cudnnCreate_KIND DONE_WITHOUT
+#define cudnnDestroy_KIND DONE_WITHOUT
+#define cudnnSetStream_KIND FATAL
+#define cudnnBackendCreateDescriptor_KIND FATAL
+#define cudnnBackendDestroyDescriptor_KIND DONE_WITHOUT
+#define cudnnBackendFinalize_KIND FATAL
+#define cudnnBackendSetAttribute_KIND FATAL
+#define cudnnBackendGetAttribute_KIND FATAL
+#define cudnnBackendExecute_KIND FATAL
+    BS_LT_CALLS(NAME) BS_DNN_CALLS(NAME)
 #undef NAME
 };
 
@@ -58,7 +70,7 @@ enum { X, Y, WIDE, CODES, DICT, BUFFERS };
 
 static int
 attend(struct bs_dev *d, const struct bs_mem *x, const struct bs_mem *out,
-       size_t dim)
+       size_t dim, enum bs_math math)
 {
     const struct bs_attention a = {.q = *x,
                                    .k = *x,
@@ -72,7 +84,8 @@ attend(struct bs_dev *d, const struct bs_mem *x, const struct bs_mem *out,
                                    .queries = ROWS,
                                    .keys = ROWS,
                                    .heads = 1,
-                                   .dim = dim};
+                                   .dim = dim,
+                                   .math = math};
 
     return bs_dev_attention(d, &a);
 }
@@ -153,9 +166,9 @@ run_all(struct bs_dev *d, struct made *made, float *host)
         r = bs_dev_gemm(d, *w, &m[X], WIDTH, &m[WIDE], 3 * WIDTH, ROWS, NULL,
                         BS_EPI_GELU, NULL);
     if (r == 0)
-        r = attend(d, &m[WIDE], &m[Y], WIDTH);
+        r = attend(d, &m[WIDE], &m[Y], WIDTH, BS_MATH_BF16);
     if (r == 0) /* more shared memory than a block has unasked */
-        r = attend(d, &m[WIDE], &m[Y], 3 * WIDTH);
+        r = attend(d, &m[WIDE], &m[Y], 3 * WIDTH, BS_MATH_F32);
     if (r == 0)
         r = bs_dev_swiglu(d, &m[WIDE], &m[Y], ROWS, WIDTH);
     if (r == 0)
@@ -279,9 +292,24 @@ test_library_call(const char *call, int kind, unsigned growth)
     ok(got == 0 && (tried > 1) == (kind == FATAL), "%s: %u failures (%d)", call,
        tried - 1, got);
     if (kind == FATAL) {
-        got = use_apart(call, 1, BS_CUBLAS_STATUS_ALLOC_FAILED);
+        got = use_apart(
+            call, 1,
+            strncmp(call, "cudnn", 5) == 0
+                ? BS_CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED
+                : BS_CUBLAS_STATUS_ALLOC_FAILED);
         ok(got == BS_EX_OSERR, "%s: no memory (%d)", call, got);
     }
+}
+
+static void
+test_refused(int type, const char *what)
+{
+    char value[12];
+    int got;
+
+    snprintf(value, sizeof value, "%d", type);
+    got = use_where("FAKE_CUDNN_REFUSE", value);
+    ok(got == 0, "cuDNN refuses %s (%d)", what, got);
 }
 
 static void
@@ -295,6 +323,15 @@ test_without_library(void)
     ok(got == 0, "no proposals (%d)", got);
     got = use_where("FAKE_CUBLASLT_VERSION", "110300");
     ok(got == 0, "a version that is not known (%d)", got);
+    test_refused(BS_CUDNN_BACKEND_TENSOR_DESCRIPTOR, "a tensor");
+    test_refused(BS_CUDNN_BACKEND_OPERATION_SDPA_FWD_DESCRIPTOR, "attention");
+    test_refused(BS_CUDNN_BACKEND_OPERATIONGRAPH_DESCRIPTOR, "a graph");
+    test_refused(BS_CUDNN_BACKEND_ENGINEHEUR_DESCRIPTOR, "to propose");
+    test_refused(BS_CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR, "every plan");
+    got = use_where("FAKE_CUDNN_VERSION", "91200");
+    ok(got == 0, "cuDNN is too old (%d)", got);
+    got = use_where("FAKE_CUDNN_VERSION", "100000");
+    ok(got == 0, "cuDNN is not known (%d)", got);
     got = use_where("BS_CUDA_LIBRARIES", "none");
     ok(got == 0, "no libraries (%d)", got);
     got = use_where("BS_CUDA_LIBRARIES", "auto");
@@ -303,6 +340,9 @@ test_without_library(void)
     ok(got == BS_EX_USAGE, "neither (%d)", got);
     got = use_apart("cublasLtCreate", 1, BS_CUBLAS_STATUS_ALLOC_FAILED);
     ok(got == BS_EX_OSERR, "no memory for the library (%d)", got);
+    got = use_apart("cudnnCreate", 1,
+                    BS_CUDNN_STATUS_INTERNAL_ERROR_HOST_ALLOCATION_FAILED);
+    ok(got == BS_EX_OSERR, "no memory for cuDNN (%d)", got);
 }
 
 int

@@ -32,7 +32,8 @@ static bool emulated;
 void
 staged_fake(void)
 {
-    static const char *const files[] = {"libcuda.so.1", "libcublasLt.so.13"};
+    static const char *const files[] = {"libcuda.so.1", "libcublasLt.so.13",
+                                        "libcudnn.so.9"};
     const char *folder = getenv("BS_FAKE");
     char path[4096];
     size_t i;
@@ -445,10 +446,12 @@ open_staged(struct bs_dev **out, bool libraries, struct bs_err *e)
         return r;
     }
     ((struct bs_cuda *)s->cuda)->own_kernels = !libraries;
-    /* So that small calls take several chunks, and have more hits than room. */
+    /* So that small calls take several chunks, have more hits than room, and
+     * more images than are run at once. */
     if (emulated) {
         ((struct bs_cuda *)s->cuda)->scores_bytes = 1;
         ((struct bs_cuda *)s->cuda)->hits_room = 50;
+        ((struct bs_cuda *)s->cuda)->attention_blocks = 8;
     }
     *out = &s->dev;
     return 0;
@@ -471,14 +474,15 @@ staged_libraries(char *why, size_t room)
 {
     struct bs_err e = {0};
     struct bs_dev *d;
-    const char *about;
+    struct bs_cuda *c;
     bool good;
 
     if (!staged_there(why, room) || staged_open_libraries(&d, &e) < 0)
         return false;
-    about = bs_cuda_lt_about((struct bs_cuda *)((struct staged *)d)->cuda);
-    snprintf(why, room, "%s", about);
-    good = strncmp(about, "cuBLASLt", 8) == 0;
+    c = (struct bs_cuda *)((struct staged *)d)->cuda;
+    snprintf(why, room, "%s; %s", bs_cuda_lt_about(c), bs_cuda_dnn_about(c));
+    good = strncmp(bs_cuda_lt_about(c), "no ", 3) != 0 &&
+           strncmp(bs_cuda_dnn_about(c), "no ", 3) != 0;
     bs_dev_close(d);
     return good;
 }
