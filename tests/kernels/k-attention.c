@@ -188,13 +188,14 @@ test_shapes(const struct bs_isa *isa, struct bs_dev *d, enum bs_math math)
      */
     const bool library = isa->name == bs_isa_libraries.name;
     static const struct shape large[] = {
-        {1, 257, 257, 3, 64, false},  {2, 261, 261, 2, 64, false},
-        {1, 511, 511, 1, 40, false},  {1, 512, 512, 1, 64, false},
-        {1, 513, 513, 2, 64, false},  {1, 1025, 1025, 1, 9, false},
-        {1, 1301, 1301, 1, 64, true}, {5, 3, 3, 7, 64, false},
-        {2, 1024, 77, 2, 40, false},  {1, 1, 1500, 2, 24, false},
-        {2, 77, 77, 3, 64, true},     {1, 600, 600, 1, 512, false},
-        {0, 5, 5, 2, 8, false},       {3, 0, 5, 2, 8, false},
+        {1, 257, 257, 3, 64, false},  {1, 257, 77, 3, 64, false},
+        {2, 261, 261, 2, 64, false},  {1, 511, 511, 1, 40, false},
+        {1, 512, 512, 1, 64, false},  {1, 513, 513, 2, 64, false},
+        {1, 1025, 1025, 1, 9, false}, {1, 1301, 1301, 1, 64, true},
+        {5, 3, 3, 7, 64, false},      {2, 1024, 77, 2, 40, false},
+        {1, 1, 1500, 2, 24, false},   {2, 77, 77, 3, 64, true},
+        {1, 600, 600, 1, 512, false}, {0, 5, 5, 2, 8, false},
+        {3, 0, 5, 2, 8, false},
     };
     const char *name = math == BS_MATH_F32 ? "f32" : "bf16";
     size_t i, j, k, number = 0;
