@@ -207,7 +207,8 @@ $(REPLAY): %: %.o $(BUILD)/tests/fuzz/replay.o $(LIB)
 include tests/cuda/rules.mk
 TESTS ?= $(sort $(wildcard tests/t[0-9]*.sh)) $(UNIT)
 check: deps-test all $(UNIT) $(REPLAY) $(FAKE) $(EMU_BIN)
-	$(Q)BS_BIN='$(abspath $(BUILD))' BS_SRC='$(CURDIR)' BS_SAN='$(SAN)' CC='$(CC)' \
+	@mkdir -p $(OPS_LOG)
+	$(Q)BS_BIN='$(abspath $(BUILD))' BS_SRC='$(CURDIR)' BS_SAN='$(SAN)' CC='$(CC)' BS_OPS_LOG='$(abspath $(OPS_LOG))' \
 	   BS_FAKE='$(abspath $(BUILD)/fake)' BS_EMU='$(if $(EMU_BIN),$(abspath $(BUILD)/emu))' BS_PTXAS='$(abspath $(PTXAS))' $(PROVE) --exec '' $(PROVE_OPTS) $(TESTS)
 
 ## check-san: the same under the address and undefined-behaviour sanitizers

@@ -70,7 +70,17 @@ $(BUILD)/tests/bench/bench-gpu: %: %.o $(LIB)
 check-gpu: all $(UNIT) $(BUILD)/tests/bench/bench-gpu
 	$(Q)BS_BIN='$(abspath $(BUILD))' BS_SRC='$(CURDIR)' PROVE='$(PROVE)' sh tests/cuda/check-gpu.sh
 
-## ops: which operation runs on which device, and which case table runs it
-ops: $(BUILD)/tests/kernels/k-ops $(FAKE)
-	$(Q)BS_SRC='$(CURDIR)' BS_FAKE='$(abspath $(BUILD)/fake)' $< --list
+# Each case table notes there what it ran on, in make check, or in make ops if
+# it did not run since it was built.
+OPS_LOG  := $(BUILD)/tests/ops
+OPS_RUNS := $(patsubst tests/kernels/%.c,$(OPS_LOG)/%,$(filter-out %/k-ops.c %/k-cuda.c,$(wildcard tests/kernels/k-*.c)))
+$(OPS_RUNS): $(OPS_LOG)/%: $(BUILD)/tests/kernels/% $(FAKE)
+	@mkdir -p $(@D)
+	$(call say,RUN,$<)
+	$(Q)BS_SRC='$(CURDIR)' BS_FAKE='$(abspath $(BUILD)/fake)' BS_OPS_LOG='$(@D)' $< >$@.out || { cat $@.out >&2; exit 1; }
+	@touch $@
+
+## ops: which operation the case tables run, on which device and instruction set of this machine
+ops: $(BUILD)/tests/kernels/k-ops $(FAKE) $(OPS_RUNS)
+	$(Q)BS_SRC='$(CURDIR)' BS_FAKE='$(abspath $(BUILD)/fake)' BS_OPS_LOG='$(OPS_LOG)' $< --list
 .PHONY: check-gpu ops mutants cuda-report cuda-report-update

@@ -205,6 +205,7 @@ open_isa(const struct bs_isa *isa, unsigned threads)
         ok(0, "open: %s", e.text);
         exit(1);
     }
+    staged_note(isa->name);
     return d;
 }
 

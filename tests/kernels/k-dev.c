@@ -98,6 +98,7 @@ test_memory(const char *device)
 
     if (!ok(bs_dev_open(&d, device, 1, &e) == 0, "%s: open", device))
         return;
+    staged_note(strcmp(device, "cpu") == 0 ? bs_cpu_isa(&e)->name : device);
     ok(bs_dev_alloc(d, &m, 20) == 0 && m.bytes == 20 &&
            (uintptr_t)m.p % BS_ALIGN == 0,
        "aligned memory");

@@ -2,7 +2,8 @@
  * k-ops.c - which operation runs on which device, and which case table runs it:
  * asked of the devices' own tables and of the tests' sources, so that nothing
  * can be there that no test runs, or be missing unsaid.  "k-ops --list" prints
- * it (make ops).
+ * it (make ops), with each instruction set that the case tables ran on, which
+ * they noted themselves (staged_note).
  */
 #include "kernels/cpu.h"
 #include "kernels/cuda.h"
@@ -229,22 +230,82 @@ struct devices {
     struct bs_dev *cpu, *cuda, *staged;
 };
 
+/* What operations are run on: a name as case tables note it, and how it is
+ * headed.  Where a processor lacks AVX-512, vectors of its length in portable C
+ * take its place. */
+static const struct column {
+    const char *name, *head;
+} columns[] = {
+    {"portable", "portable"},
+    {"avx2", "avx2"},
+    {"avx512", "avx512"},
+    {"avx512bf16", "avx512bf16"},
+    {"wide", "wide"},
+    {"cuda", "cuda"},
+    {"cuda with libraries", "libraries"},
+};
+
+static bool
+is_cuda(const struct column *c)
+{
+    return strncmp(c->name, "cuda", 4) == 0;
+}
+
+/* Whether a case table ran on it. */
+static bool
+noted(const char *program, const char *name)
+{
+    const char *folder = getenv("BS_OPS_LOG");
+    char path[4096], line[64];
+    bool found = false;
+    FILE *f;
+
+    snprintf(path, sizeof path, "%s/%s", folder != NULL ? folder : "", program);
+    f = fopen(path, "r");
+    while (f != NULL && !found && fgets(line, sizeof line, f) != NULL) {
+        line[strcspn(line, "\n")] = '\0';
+        found = strcmp(line, name) == 0;
+    }
+    if (f != NULL)
+        fclose(f);
+    return found;
+}
+
+/* Whether some case table ran an operation there. */
+static bool
+ran(const struct devices *d, const struct sources *s, const struct op *op,
+    const struct column *c)
+{
+    const struct bs_dev *dev = is_cuda(c) ? d->cuda : d->cpu;
+    size_t i;
+
+    if (dev == NULL || !has(dev, op))
+        return false;
+    for (i = 0; i < s->n; i++)
+        if (strstr(s->at[i].text, op->call) != NULL &&
+            (!is_memory(op) || strcmp(s->at[i].name, "k-dev") == 0) &&
+            noted(s->at[i].name, c->name))
+            return true;
+    return false;
+}
+
 static void
 list(const struct devices *d, const struct sources *s)
 {
     char names[400];
-    size_t i, on_cuda;
+    size_t i, c, on_cuda;
 
-    printf("# %s\n", bs_dev_features());
-    printf("%-18s%-5s%-6s%s\n", "operation", "cpu", "cuda", "case tables");
+    printf("# %s\n%-18s", bs_dev_features(), "operation");
+    for (c = 0; c < BS_LEN(columns); c++)
+        printf("%-*s", (int)strlen(columns[c].head) + 2, columns[c].head);
+    puts("case tables");
     for (i = 0; i < BS_LEN(ops); i++) {
         case_tables(s, &ops[i], true, names, sizeof names, &on_cuda);
-        printf("%-18s%-5s%-6s%s\n", ops[i].name,
-               has(d->cpu, &ops[i]) ? "yes" : "-",
-               d->cuda == NULL         ? "?"
-               : has(d->cuda, &ops[i]) ? "yes"
-                                       : "-",
-               names);
+        printf("%-18s", ops[i].name);
+        for (c = 0; c < BS_LEN(columns); c++)
+            printf("%-*s", (int)strlen(columns[c].head) + 2,
+                   ran(d, s, &ops[i], &columns[c]) ? "run" : "-");
+        puts(names);
     }
 }
 

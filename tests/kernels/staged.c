@@ -5,6 +5,7 @@
 #include "tests/kernels/staged.h"
 
 #include <dlfcn.h>
+#include <errno.h>
 
 #include "common/mem.h"
 #include "kernels/cuda.h"
@@ -61,6 +62,30 @@ bool
 staged_slow(const struct bs_isa *isa)
 {
     return emulated && staged_is_cuda(isa);
+}
+
+void
+staged_note(const char *name)
+{
+    static const char *noted[16];
+    static size_t n;
+    const char *folder = getenv("BS_OPS_LOG");
+    char path[4096];
+    size_t i;
+    FILE *f;
+
+    if (folder == NULL || *folder == '\0' || n == BS_LEN(noted))
+        return;
+    for (i = 0; i < n; i++)
+        if (strcmp(noted[i], name) == 0)
+            return;
+    snprintf(path, sizeof path, "%s/%s", folder, program_invocation_short_name);
+    f = fopen(path, n == 0 ? "w" : "a");
+    noted[n++] = name;
+    if (f == NULL)
+        return;
+    fprintf(f, "%s\n", name);
+    fclose(f);
 }
 
 struct staged {

@@ -31,6 +31,9 @@ bool staged_driver(void);
 /* Load the emulation, if there is one, in the place of the driver, and of the
  * libraries. */
 void staged_fake(void);
+/* A device that this program runs operations on: for `make ops`, in a file
+ * named like the program in the folder $BS_OPS_LOG, if that is set. */
+void staged_note(const char *name);
 /* Whether it is the emulation: then large sizes take their time. */
 bool staged_slow(const struct bs_isa *isa);
 
