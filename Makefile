@@ -129,8 +129,8 @@ LIB_OBJ  := $(lib_SRC:%.c=$(BUILD)/%.o)
 BIN      := $(CMDS:%=$(BUILD)/%)
 UNIT     := $(unit_SRC:%.c=$(BUILD)/%)
 REPLAY   := $(fuzz_SRC:%.c=$(BUILD)/%)
-ALL_OBJ  := $(LIB_OBJ) $(CMDS:%=$(BUILD)/cmd/%.o) $(UNIT:%=%.o) $(REPLAY:%=%.o) $(BUILD)/tests/fuzz/replay.o \
-            $(BUILD)/tests/kernels/wide.o $(BUILD)/tests/kernels/staged.o
+BROUGHT  := $(BUILD)/tests/kernels/wide.o $(BUILD)/tests/kernels/staged.o $(BUILD)/tests/kernels/staged_train.o
+ALL_OBJ  := $(LIB_OBJ) $(CMDS:%=$(BUILD)/cmd/%.o) $(UNIT:%=%.o) $(REPLAY:%=%.o) $(BUILD)/tests/fuzz/replay.o $(BROUGHT)
 
 ifneq ($(MISSING),)
 # A bare machine: install, then start over with what is there now.
@@ -189,8 +189,8 @@ $(UNIT): %: %.o $(LIB)
 	$(call say,LINK,$@)
 	$(link)
 
-# The kernels' tests bring an instruction set of their own.
-$(filter $(BUILD)/tests/kernels/%,$(UNIT)): $(BUILD)/tests/kernels/wide.o $(BUILD)/tests/kernels/staged.o
+# The kernels' tests bring an instruction set of their own, and a device.
+$(filter $(BUILD)/tests/kernels/%,$(UNIT)): $(BROUGHT)
 # Its vectors, taken apart, with sanitizers at -O3: minutes.
 $(BUILD)/tests/kernels/wide.o: CFLAGS += $(if $(SAN),-O1)
 

@@ -116,6 +116,7 @@ bs_sae_train_parse(struct bs_train_options *o, int argc, char *argv[])
                 "how often (default 10)"),
         BS_STD_THREADS(std),
         BS_STD_DEVICE(std),
+        BS_STD_WAIT_GPU(std),
         BS_STD_SELECT(std),
         BS_STD_INPUT(std),
         OPT_FLAG(0, "keep-parts", &o->keep_parts,

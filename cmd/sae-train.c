@@ -275,8 +275,8 @@ bs_sae_train_main(int argc, char *argv[])
 
     set_job(&c, argc - i, argv + i);
     check_output(&c.o);
-    check(bs_dev_open_training(&c.job.dev, c.o.std.device,
-                               (unsigned)c.o.std.threads, &e),
+    check(bs_dev_open_alone(&c.job.dev, c.o.std.device,
+                            (unsigned)c.o.std.threads, c.o.std.wait_gpu, &e),
           &e);
     bs_info("%s", bs_dev_describe(c.job.dev));
     r = bs_train_run(&result, &c.job, &e);

@@ -5,6 +5,7 @@
 
 #include "common/mem.h"
 #include "kernels/cuda_library.h"
+#include "kernels/sae_train_table.h"
 
 #include <stdlib.h>
 
@@ -169,6 +170,7 @@ static const struct bs_dev_ops cuda_ops = {
     .encode_threshold = bs_cuda_encode_threshold,
     .encode_batch = bs_cuda_encode_batch,
     .decode = bs_cuda_decode,
+    .train = &bs_cuda_train_ops,
     .conv = bs_cuda_conv,
     .conv_free = bs_cuda_conv_free,
     .conv2d = bs_cuda_conv2d,

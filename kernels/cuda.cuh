@@ -111,4 +111,24 @@ bs_warp_sum(double v)
     return v;
 }
 
+/* ---- products of vectors ---------------------------------------------------
+ */
+
+/*
+ * x . w over 16 lanes, as sae_ops.h defines it: the lane's number is that of
+ * its partial sum.  All 16 call it, and all get the result.
+ */
+static __device__ inline float
+bs_dot16(const float *x, const float *w, size_t k)
+{
+    unsigned lane = threadIdx.x % 16, mask = 0xffffu << (threadIdx.x & 16);
+    float sum = 0;
+
+    for (size_t i = lane; i < k; i += 16)
+        sum += x[i] * w[i];
+    for (int half = 8; half > 0; half /= 2)
+        sum += __shfl_down_sync(mask, sum, half, 16);
+    return __shfl_sync(mask, sum, 0, 16);
+}
+
 #endif

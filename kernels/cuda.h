@@ -21,8 +21,11 @@
     X(gemm)               \
     X(group_norm)         \
     X(rows)               \
+    X(sae_adam)           \
     X(sae_decode)         \
-    X(sae_encode)
+    X(sae_encode)         \
+    X(sae_groups)         \
+    X(sae_train)
 /* clang-format off */
 #define BS_CUDA_KERNELS(X)      \
     X(attention, attention_64)  \
@@ -45,11 +48,29 @@
     X(rows, assemble)           \
     X(rows, round_rows)         \
     X(rows, widen_rows)         \
+    X(sae_adam, adam_each)      \
+    X(sae_adam, adam_row)       \
+    X(sae_adam, adam_oldest)    \
+    X(sae_adam, adam_mark)      \
+    X(sae_adam, project_row)    \
     X(sae_decode, sae_decode)   \
     X(sae_encode, sae_measure)  \
     X(sae_encode, sae_pick)     \
     X(sae_encode, sae_collect)  \
-    X(sae_encode, sae_know)
+    X(sae_encode, sae_know)     \
+    X(sae_encode, sae_fill)     \
+    X(sae_groups, group_dots)   \
+    X(sae_groups, group_sum)    \
+    X(sae_train, train_tokens)  \
+    X(sae_train, train_mean)    \
+    X(sae_train, train_spread)  \
+    X(sae_train, train_residual) \
+    X(sae_train, row_sum)       \
+    X(sae_train, gram)          \
+    X(sae_train, gram_fold)     \
+    X(sae_train, copy_rows)     \
+    X(sae_train, tangent)       \
+    X(sae_train, norm_gradient)
 /* clang-format on */
 
 enum bs_cuda_image {
@@ -76,7 +97,6 @@ enum bs_cuda_scratch {
     BS_SCRATCH_HITS,
     BS_SCRATCH_FLAGS,
     BS_SCRATCH_BOUND,
-    BS_SCRATCH_TAU,
     BS_SCRATCH_PTR,
     BS_SCRATCH_IDX,
     BS_SCRATCH_VAL,
@@ -85,6 +105,10 @@ enum bs_cuda_scratch {
     BS_SCRATCH_WORKSPACE,
     BS_SCRATCH_OPERAND,
     BS_SCRATCH_PRODUCT,
+    BS_SCRATCH_LIST,
+    BS_SCRATCH_SLOT,
+    BS_SCRATCH_STEPS,
+    BS_SCRATCH_VECTORS,
     BS_SCRATCH_COUNT
 };
 
@@ -166,6 +190,10 @@ int bs_cuda_scratch(struct bs_cuda *c, enum bs_cuda_scratch slot, void *p,
                     size_t bytes) BS_CHECKED;
 int bs_cuda_fill(struct bs_cuda *c, void *p, uint8_t value,
                  size_t bytes) BS_CHECKED;
+/* n words of 32 bits from the host to a slot, at *p, a pointer of any type;
+ * from NULL: none, and *p is NULL. */
+int bs_cuda_words(struct bs_cuda *c, enum bs_cuda_scratch slot, void *p,
+                  const void *from, size_t n) BS_CHECKED;
 
 /* Blocks of `threads` threads, with so much dynamic shared memory each. */
 struct bs_grid {

@@ -247,4 +247,182 @@ struct bs_sae_decode_args {
     float *y;
 };
 
+/* ---- sae_encode.cu: weights ------------------------------------------------
+ */
+
+/* One thread a column, up to the depth of the weight that gemm multiplies by:
+ * row_blocks blocks a row.  See struct bs_encoder_rows. */
+struct bs_sae_fill_args {
+    const float *from, *from_bias, *gain, *shift; /* the last three or NULL */
+    size_t width;
+    const uint32_t *rows; /* or NULL: 0.. */
+    float *w, *bias;      /* [n, k], [n] */
+    size_t k, depth;
+    void *screen; /* [n, depth], bf16, or f32 where it is exact */
+    int exact;
+    unsigned row_blocks;
+};
+
+/* ---- sae_train.cu ----------------------------------------------------------
+ */
+
+/* Of tokens, so many rows are summed by themselves; of values, so many. */
+#define BS_SUM_ROWS 64
+#define BS_SUM_PIECE 8192
+
+struct bs_train_tokens_args {
+    const float *x, *centre; /* centre: or NULL */
+    float *out;
+    size_t m, width;
+    int narrow;   /* round to bf16 */
+    double *sums; /* [chunks of rows, width], or NULL */
+    unsigned row_blocks;
+};
+
+/* One thread a column. */
+struct bs_train_mean_args {
+    const double *sums;
+    size_t chunks, m, width;
+    double *mean;
+};
+
+struct bs_train_spread_args {
+    const float *x;
+    const double *mean;
+    size_t m, width;
+    double *sums; /* [chunks of rows] */
+};
+
+struct bs_train_residual_args {
+    const float *x;
+    float *y; /* or NULL: squares of x */
+    size_t n;
+    double *sums; /* [pieces] */
+};
+
+/* A block brings so many rows at a time, a warp each. */
+#define BS_ROW_SUM_ROWS 128
+#define BS_ROW_SUM_WARPS 8
+#define BS_ROW_SUM_THREADS (32 * (1 + BS_ROW_SUM_WARPS))
+
+struct bs_row_sum_args {
+    const float *x, *coef; /* coef: or NULL */
+    size_t rows, cols;
+    double *out;
+};
+
+/* A block has a tile of the products, of a part of the rows. */
+#define BS_GRAM_SIDE 64
+#define BS_GRAM_THREADS 256
+#define BS_GRAM_RUN 128 /* rows whose products are summed in f32 */
+
+struct bs_gram_args {
+    const float *x, *coef, *mean; /* the last two or NULL */
+    size_t rows, cols;
+    size_t part_rows;
+    unsigned tiles; /* along a side */
+    double *sums;   /* [parts, cols, cols], on and above the diagonal */
+};
+
+struct bs_gram_fold_args {
+    const double *sums;
+    size_t parts, cols;
+    double *out;
+    unsigned row_blocks;
+};
+
+struct bs_copy_rows_args {
+    const float *from;
+    const uint32_t *from_row; /* or NULL: 0.. */
+    float *to;
+    const uint32_t *to_row;
+    size_t cols;
+    float scale;
+    unsigned row_blocks;
+};
+
+struct bs_tangent_args {
+    float *grad;
+    const float *table;
+    const uint32_t *row;
+    size_t n, width;
+};
+
+/* See struct bs_norm_gradient. */
+struct bs_norm_gradient_args {
+    float *grad;
+    size_t width;
+    const float *bias, *along, *rest;
+    const uint32_t *slot;
+    const float *sparse, *weight, *common;
+    unsigned row_blocks;
+};
+
+/* ---- sae_groups.cu ---------------------------------------------------------
+ */
+
+#define BS_GROUP_RUN 64 /* codes that are summed before they are added */
+
+struct bs_group_dots_args {
+    const uint32_t *token, *place; /* [n], in the order of their concepts */
+    const uint32_t *idx;           /* concepts, by place */
+    size_t n;
+    const float *x, *table;
+    size_t width;
+    float scale;
+    float *out; /* by place */
+};
+
+struct bs_group_sum_args {
+    const uint32_t *start; /* [groups + 1]: codes of each */
+    const uint32_t *token, *place;
+    const float *coef, *x;
+    size_t width;
+    float scale;
+    float *out, *total; /* total: or NULL */
+    unsigned row_blocks;
+};
+
+/* ---- sae_adam.cu -----------------------------------------------------------
+ */
+
+/* Rows of so many columns are in shared memory while a block works on them. */
+#define BS_ADAM_NEAR 2048
+
+/* See struct bs_adam and those behind it. */
+struct bs_adam_args {
+    float *p, *m, *v;
+    const uint32_t *last; /* or NULL: now - 1 */
+    const uint32_t *row;  /* or NULL: 0.. */
+    size_t n, cols;
+    const float (*steps)[3]; /* struct bs_adam_step of step `from`.. */
+    uint32_t from, now;
+    float toward1, keep2, toward2, eps;
+    /* In none of these steps decay takes anything; nor more than half, and eps
+     * is above 0. */
+    int kept, small;
+    const float *grad, *common; /* or NULL */
+    size_t first;
+    const uint32_t *slot; /* or NULL */
+    float scale;
+    int project; /* enum bs_project */
+    float radius;
+    int near; /* the row fits in shared memory */
+};
+
+struct bs_project_args {
+    float *p;
+    size_t cols;
+    int project; /* enum bs_project */
+    float radius;
+};
+
+struct bs_adam_mark_args {
+    uint32_t *last;
+    const uint32_t *row; /* or NULL */
+    size_t n;
+    uint32_t now;
+    uint32_t *oldest; /* set to 2^32 - 1 before */
+};
+
 #endif

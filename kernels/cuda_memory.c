@@ -174,6 +174,21 @@ bs_cuda_get(struct bs_dev *d, void *host, const void *from, size_t bytes)
 }
 
 int
+bs_cuda_words(struct bs_cuda *c, enum bs_cuda_scratch slot, void *p,
+              const void *from, size_t n)
+{
+    void *to = NULL;
+    int r = 0;
+
+    if (from != NULL)
+        r = bs_cuda_scratch(c, slot, &to, n * sizeof(uint32_t));
+    if (r == 0 && from != NULL)
+        r = bs_cuda_put(&c->dev, to, from, n * sizeof(uint32_t));
+    memcpy(p, &to, sizeof to);
+    return r;
+}
+
+int
 bs_cuda_sync(struct bs_dev *d)
 {
     struct bs_cuda *c = (struct bs_cuda *)d;

@@ -80,24 +80,6 @@ bs_dev_open_alone(struct bs_dev **out, const char *name, unsigned threads,
                       "no device '%s': auto, cpu, cuda or cuda:N", name);
 }
 
-int
-bs_dev_open_training(struct bs_dev **out, const char *name, unsigned threads,
-                     struct bs_err *e)
-{
-    int r = bs_dev_open(out, name, threads, e);
-
-    if (r < 0 || (*out)->ops->train != NULL)
-        return r;
-    bs_dev_close(*out);
-    *out = NULL;
-    if (strcmp(name, "auto") == 0)
-        return open_cpu(out, threads, e);
-    return bs_err_set(e, BS_EX_UNAVAIL,
-                      "device '%s': training does not run there yet; "
-                      "'--device=cpu' does",
-                      name);
-}
-
 void
 bs_dev_close(struct bs_dev *d)
 {

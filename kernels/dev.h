@@ -59,10 +59,6 @@ int bs_dev_open(struct bs_dev **out, const char *name, unsigned threads,
  */
 int bs_dev_open_alone(struct bs_dev **out, const char *name, unsigned threads,
                       uint64_t wait, struct bs_err *e) BS_CHECKED;
-/* bs_dev_open for what needs the operations of sae_train_ops.h: "auto" is then
- * a device that has them. */
-int bs_dev_open_training(struct bs_dev **out, const char *name,
-                         unsigned threads, struct bs_err *e) BS_CHECKED;
 void bs_dev_close(struct bs_dev *d);
 
 /* "cpu (avx2, 2 threads)" and the like, for -v; with the libraries that a GPU's

@@ -155,7 +155,7 @@ struct bs_dev_ops {
     int (*encode_batch)(struct bs_dev *d, const struct bs_dev_encode *a,
                         struct bs_ragged *out, float *threshold);
     int (*decode)(struct bs_dev *d, const struct bs_dev_decode *a);
-    const struct bs_train_ops *train; /* sae_train_table.h; NULL: none */
+    const struct bs_train_ops *train; /* sae_train_table.h */
     int (*conv)(struct bs_dev *d, struct bs_conv **out, const void *w,
                 enum bs_dtype type, const struct bs_conv_shape *shape,
                 enum bs_math math);

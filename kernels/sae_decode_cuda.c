@@ -5,22 +5,6 @@
  */
 #include "kernels/cuda.h"
 
-#include "common/mem.h"
-
-/* n words from the host to a slot, at *p on the device. */
-static int
-put_words(struct bs_cuda *c, enum bs_cuda_scratch slot, void *p,
-          const void *host, size_t n)
-{
-    void *to;
-    int r = bs_cuda_scratch(c, slot, &to, n * sizeof(uint32_t));
-
-    if (r == 0)
-        r = bs_cuda_put(&c->dev, to, host, n * sizeof(uint32_t));
-    memcpy(p, &to, sizeof to);
-    return r;
-}
-
 int
 bs_cuda_decode(struct bs_dev *d, const struct bs_dev_decode *a)
 {
@@ -36,13 +20,12 @@ bs_cuda_decode(struct bs_dev *d, const struct bs_dev_decode *a)
     const struct bs_grid grid = {codes->m, 1, BS_EACH_THREADS, 0};
     size_t n =
         codes->ptr != NULL ? codes->ptr[codes->m] : codes->m * codes->top;
-    int r = 0;
+    int r =
+        bs_cuda_words(c, BS_SCRATCH_PTR, &args.ptr, codes->ptr, codes->m + 1);
 
-    if (codes->ptr != NULL)
-        r = put_words(c, BS_SCRATCH_PTR, &args.ptr, codes->ptr, codes->m + 1);
     if (r == 0)
-        r = put_words(c, BS_SCRATCH_IDX, &args.idx, codes->idx, n);
+        r = bs_cuda_words(c, BS_SCRATCH_IDX, &args.idx, codes->idx, n);
     if (r == 0)
-        r = put_words(c, BS_SCRATCH_VAL, &args.val, codes->val, n);
+        r = bs_cuda_words(c, BS_SCRATCH_VAL, &args.val, codes->val, n);
     return r < 0 ? r : BS_LAUNCH(c, sae_decode, grid, args);
 }

@@ -24,26 +24,6 @@
 #define HALVES (THREADS / 16)
 #define NONE 0xffffffffu /* BS_CODE_NONE */
 
-/* ---- products as they are defined ------------------------------------------
- */
-
-/*
- * x . w + bias over 16 lanes: the lane's number is that of its partial sum.
- * All 16 call it, and all get the result.
- */
-static __device__ inline float
-product(const float *x, const float *w, size_t k, float bias)
-{
-    unsigned lane = threadIdx.x % 16, mask = 0xffffu << (threadIdx.x & 16);
-    float sum = 0;
-
-    for (size_t i = lane; i < k; i += 16)
-        sum += x[i] * w[i];
-    for (int half = 8; half > 0; half /= 2)
-        sum += __shfl_down_sync(mask, sum, half, 16);
-    return __shfl_sync(mask, sum, 0, 16) + bias;
-}
-
 /* ---- lengths ---------------------------------------------------------------
  */
 
@@ -79,6 +59,41 @@ BS_KERNEL(sae_measure, BS_ROW_THREADS, 4, bs_sae_measure_args)
     a.size[row] = bs_sae_size{up(sqrt(norm)), up(sqrt(rest))};
     if (!good)
         atomicMin(a.bad, (uint32_t)row);
+}
+
+/* ---- weights ---------------------------------------------------------------
+ */
+
+/* A row as it is multiplied, from one as it is trained; and as gemm screens it,
+ * in bf16 or f32, zeros behind its end. */
+BS_KERNEL(sae_fill, BS_EACH_THREADS, 4, bs_sae_fill_args)
+{
+    size_t j = blockIdx.x / a.row_blocks;
+    size_t c =
+        blockIdx.x % a.row_blocks * (size_t)BS_EACH_THREADS + threadIdx.x;
+    size_t row = a.rows != NULL ? a.rows[j] : j;
+    float bias = a.from_bias != NULL ? a.from_bias[row] : 0, v = 0;
+
+    if (c == 0)
+        a.bias[j] = a.gain != NULL ? 0 : bias;
+    if (c >= a.depth)
+        return;
+    if (c < a.width)
+        v = a.from[row * a.width + c];
+    if (a.gain != NULL) {
+        float gain = a.gain[row];
+
+        if (c <= a.width)
+            v = gain * (c < a.width ? v : bias);
+        else if (c <= a.width + 2)
+            v = c == a.width + 1 ? gain : a.shift[row];
+    }
+    if (c < a.k)
+        a.w[j * a.k + c] = v;
+    if (a.exact)
+        ((float *)a.screen)[j * a.depth + c] = v;
+    else
+        ((uint16_t *)a.screen)[j * a.depth + c] = (uint16_t)bs_bf16_of(v);
 }
 
 /* ---- bounds ----------------------------------------------------------------
@@ -324,7 +339,7 @@ static __device__ inline void
 know_row(pick &p, const float *x)
 {
     for (size_t j = threadIdx.x / 16; j < p.s->n; j += HALVES) {
-        float pre = product(x, p.s->w + j * p.s->k, p.s->k, p.s->bias[j]);
+        float pre = bs_dot16(x, p.s->w + j * p.s->k, p.s->k) + p.s->bias[j];
 
         if (threadIdx.x % 16 == 0)
             p.score[j] = pre;
@@ -351,7 +366,7 @@ know_list(const pick &p, const float *x, uint32_t n, size_t top)
         float score = p.score[j], pre = 0;
 
         if (!(score + off_of(*p.s, p.bound, score, j) < cut))
-            pre = product(x, p.s->w + j * p.s->k, p.s->k, p.s->bias[j]);
+            pre = bs_dot16(x, p.s->w + j * p.s->k, p.s->k) + p.s->bias[j];
         if (threadIdx.x % 16 == 0)
             p.value[i] = pre > 0 ? pre : 0;
     }
@@ -430,7 +445,8 @@ BS_KERNEL(sae_know, THREADS, 4, bs_sae_know_args)
         return;
     bs_hit *hit = &a.hits[i];
     uint32_t j = hit->idx;
-    float pre = product(a.x + hit->row * a.ldx, a.w + j * a.k, a.k, a.bias[j]);
+    float pre =
+        bs_dot16(a.x + hit->row * a.ldx, a.w + j * a.k, a.k) + a.bias[j];
 
     if (threadIdx.x % 16 == 0)
         hit->low = hit->high = pre;

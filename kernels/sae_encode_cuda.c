@@ -3,7 +3,7 @@
  * bf16, a chunk of rows after another, so that the scores of a chunk stay in
  * the second-level cache; sae_encode.cu says why no product is missed.
  */
-#include "kernels/gemm_cuda.h"
+#include "kernels/sae_encode_cuda.h"
 #include "kernels/sae_cpu.h"
 
 #include "common/mem.h"
@@ -12,127 +12,6 @@
 #include <math.h>
 
 #define HALF_WARPS (BS_SAE_THREADS / 16)
-
-/* ---- weights ---------------------------------------------------------------
- */
-
-struct cuda_encoder {
-    struct bs_encoder head;
-    bool exact;               /* screened in f32 */
-    struct bs_weight *screen; /* what gemm multiplies by */
-    struct bs_mem w, bias;    /* as they came */
-    struct bs_mem size;       /* of the atoms */
-    float *host_bias;         /* once more, [n] */
-    float most_norm, most_rest, most_bias;
-};
-
-/* Lengths of rows of x; what is not finite is told at *bad. */
-static int
-measure(struct bs_cuda *c, const float *x, size_t ldx, size_t m, size_t k,
-        struct bs_sae_size *size, uint32_t *bad)
-{
-    const struct bs_sae_measure_args args = {x, ldx, m, k, size, bad};
-    const struct bs_grid grid = {bs_blocks(m, BS_ROW_WARPS), 1, BS_ROW_THREADS,
-                                 0};
-    int r = bs_cuda_fill(c, bad, 0xff, sizeof *bad);
-
-    return r < 0 || m == 0 ? r : BS_LAUNCH(c, sae_measure, grid, args);
-}
-
-static int
-put_array(struct bs_dev *d, struct bs_mem *m, const float *from, size_t n)
-{
-    int r = bs_cuda_alloc(d, m, n * sizeof *from);
-
-    return r < 0 || n == 0 ? r : bs_cuda_put(d, m->p, from, m->bytes);
-}
-
-static int
-measure_atoms(struct bs_cuda *c, struct cuda_encoder *e)
-{
-    size_t n = e->head.n, i;
-    struct bs_sae_size *size = bs_alloc_array(n, sizeof *size);
-    uint32_t *bad;
-    int r;
-
-    if (size == NULL)
-        return bs_err_memory(&c->dev.err, "encoder", n * sizeof *size);
-    r = bs_cuda_alloc(&c->dev, &e->size, n * sizeof *size);
-    if (r == 0)
-        r = bs_cuda_scratch(c, BS_SCRATCH_FLAGS, &bad, 2 * sizeof *bad);
-    if (r == 0)
-        r = measure(c, e->w.p, e->head.k, n, e->head.k, e->size.p, bad);
-    if (r == 0)
-        r = bs_cuda_get(&c->dev, size, e->size.p, n * sizeof *size);
-    for (i = 0; r == 0 && i < n; i++) {
-        e->most_norm = fmaxf(e->most_norm, size[i].norm);
-        e->most_rest = fmaxf(e->most_rest, size[i].rest);
-    }
-    bs_free(size);
-    return r;
-}
-
-static int
-fill_encoder(struct bs_dev *d, struct cuda_encoder *e, const float *w,
-             const float *bias)
-{
-    size_t n = e->head.n, k = e->head.k, i;
-    int r = bs_cpu_check_finite(&d->err, "encoder", w, k, n, k);
-
-    if (r == 0 && bias != NULL)
-        r = bs_cpu_check_finite(&d->err, "encoder: bias", bias, 1, n, 1);
-    if (r < 0)
-        return r;
-    e->host_bias = bs_alloc_array(n, sizeof *bias);
-    if (e->host_bias == NULL)
-        return bs_err_memory(&d->err, "encoder", n * sizeof *bias);
-    for (i = 0; bias != NULL && i < n; i++) {
-        e->host_bias[i] = bias[i];
-        e->most_bias = fmaxf(e->most_bias, fabsf(bias[i]));
-    }
-    r = put_array(d, &e->w, w, n * k);
-    if (r == 0)
-        r = put_array(d, &e->bias, e->host_bias, n);
-    if (r == 0)
-        r = bs_cuda_weight(d, &e->screen, w, BS_DTYPE_F32, n, k,
-                           e->exact ? BS_MATH_F32 : BS_MATH_BF16);
-    return r < 0 ? r : measure_atoms((struct bs_cuda *)d, e);
-}
-
-int
-bs_cuda_encoder(struct bs_dev *d, struct bs_encoder **out, const float *w,
-                const float *bias, size_t n, size_t k, enum bs_screen screen)
-{
-    struct cuda_encoder *e = bs_alloc_array(1, sizeof *e);
-    int r;
-
-    if (e == NULL)
-        return bs_err_memory(&d->err, "encoder", sizeof *e);
-    e->head.n = n;
-    e->head.k = k;
-    e->exact = screen == BS_SCREEN_NONE;
-    r = fill_encoder(d, e, w, bias);
-    if (r < 0) {
-        bs_cuda_encoder_free(d, &e->head);
-        return r;
-    }
-    *out = &e->head;
-    return 0;
-}
-
-void
-bs_cuda_encoder_free(struct bs_dev *d, struct bs_encoder *encoder)
-{
-    struct cuda_encoder *e = (struct cuda_encoder *)encoder;
-
-    if (e->screen != NULL)
-        bs_cuda_weight_free(d, e->screen);
-    bs_cuda_free(d, &e->w);
-    bs_cuda_free(d, &e->bias);
-    bs_cuda_free(d, &e->size);
-    bs_free(e->host_bias);
-    bs_free(e);
-}
 
 /* ---- scores ----------------------------------------------------------------
  */
@@ -179,8 +58,8 @@ start(struct call *call, struct bs_dev *d, const struct bs_dev_encode *a)
         r = bs_cuda_scratch(c, BS_SCRATCH_FLAGS, &call->flags,
                             2 * sizeof *call->flags);
     return r < 0 ? r
-                 : measure(c, a->x, a->ldx, a->m, e->head.k, call->size,
-                           call->flags);
+                 : bs_cuda_measure(c, a->x, a->ldx, a->m, e->head.k, call->size,
+                                   call->flags);
 }
 
 /* The next chunk's scores; false after the last, or on an error. */

@@ -29,19 +29,10 @@ pointer(const struct bs_mem *m)
     return m != NULL ? m->p : NULL;
 }
 
-static int
-no_train(struct bs_dev *d)
-{
-    if (d->ops->train != NULL)
-        return 0;
-    return bs_err_set(&d->err, BS_EX_UNAVAIL,
-                      "training is not built for this device");
-}
-
 const void *
 bs_dev_host(struct bs_dev *d, const struct bs_mem *m)
 {
-    return d->ops->train != NULL ? d->ops->train->host(d, m) : NULL;
+    return d->ops->train->host(d, m);
 }
 
 /* ---- encoder ---------------------------------------------------------------
@@ -51,11 +42,7 @@ int
 bs_dev_encoder_reserve(struct bs_dev *d, struct bs_encoder **out, size_t n,
                        size_t k, enum bs_screen screen)
 {
-    int r = no_train(d);
-
     *out = NULL;
-    if (r < 0)
-        return r;
     if (n >= BS_CODE_NONE)
         return bs_err_set(&d->err, BS_EX_DATA, "encoder: %zu concepts", n);
     if (bytes_of(n, k) == SIZE_MAX)
@@ -95,10 +82,8 @@ bs_dev_tokens(struct bs_dev *d, const struct bs_mem *x,
               enum bs_math math, struct bs_mem *out, double *mean,
               double *spread)
 {
-    int r = no_train(d);
+    int r = bs_range_check(d, "tokens", "x", x, bytes_of(m, width));
 
-    if (r == 0)
-        r = bs_range_check(d, "tokens", "x", x, bytes_of(m, width));
     if (r == 0)
         r = check_some(d, "tokens", "centre", centre, bytes_of(1, width));
     if (r == 0)
@@ -113,10 +98,8 @@ int
 bs_dev_residual(struct bs_dev *d, const struct bs_mem *x, struct bs_mem *y,
                 size_t n, double *squares)
 {
-    int r = no_train(d);
+    int r = bs_range_check(d, "residual", "x", x, bytes_of(n, 1));
 
-    if (r == 0)
-        r = bs_range_check(d, "residual", "x", x, bytes_of(n, 1));
     if (r == 0)
         r = bs_range_check(d, "residual", "y", y, bytes_of(n, 1));
     return r < 0 ? r : d->ops->train->residual(d, x->p, y->p, n, squares);
@@ -126,10 +109,8 @@ int
 bs_dev_squares(struct bs_dev *d, const struct bs_mem *x, size_t n,
                double *squares)
 {
-    int r = no_train(d);
+    int r = bs_range_check(d, "squares", "x", x, bytes_of(n, 1));
 
-    if (r == 0)
-        r = bs_range_check(d, "squares", "x", x, bytes_of(n, 1));
     return r < 0 ? r : d->ops->train->residual(d, x->p, NULL, n, squares);
 }
 
@@ -137,10 +118,8 @@ int
 bs_dev_row_sum(struct bs_dev *d, const struct bs_mem *x, size_t rows,
                size_t cols, const float *coef, double *out)
 {
-    int r = no_train(d);
+    int r = bs_range_check(d, "row sum", "x", x, bytes_of(rows, cols));
 
-    if (r == 0)
-        r = bs_range_check(d, "row sum", "x", x, bytes_of(rows, cols));
     return r < 0 ? r : d->ops->train->row_sum(d, x->p, rows, cols, coef, out);
 }
 
@@ -148,10 +127,8 @@ int
 bs_dev_gram(struct bs_dev *d, const struct bs_mem *x, size_t rows, size_t cols,
             const float *coef, const float *mean, double *out)
 {
-    int r = no_train(d);
+    int r = bs_range_check(d, "gram", "x", x, bytes_of(rows, cols));
 
-    if (r == 0)
-        r = bs_range_check(d, "gram", "x", x, bytes_of(rows, cols));
     return r < 0 ? r
                  : d->ops->train->gram(d, x->p, rows, cols, coef, mean, out);
 }
@@ -171,11 +148,9 @@ int
 bs_dev_gather(struct bs_dev *d, const struct bs_mem *table, size_t cols,
               const uint32_t *row, size_t n, struct bs_mem *out)
 {
-    int r = no_train(d);
-
-    if (r == 0)
-        r = bs_range_check(d, "gather", "table", table,
+    int r = bs_range_check(d, "gather", "table", table,
                            bytes_of(rows_of(row, n), cols));
+
     if (r == 0)
         r = bs_range_check(d, "gather", "out", out, bytes_of(n, cols));
     return r < 0 ? r
@@ -187,10 +162,8 @@ int
 bs_dev_scatter(struct bs_dev *d, const struct bs_mem *from, float scale,
                size_t cols, const uint32_t *row, size_t n, struct bs_mem *table)
 {
-    int r = no_train(d);
+    int r = bs_range_check(d, "scatter", "from", from, bytes_of(n, cols));
 
-    if (r == 0)
-        r = bs_range_check(d, "scatter", "from", from, bytes_of(n, cols));
     if (r == 0)
         r = bs_range_check(d, "scatter", "table", table,
                            bytes_of(rows_of(row, n), cols));
@@ -206,10 +179,8 @@ int
 bs_dev_group(struct bs_dev *d, struct bs_groups **g,
              const struct bs_code_rows *codes, size_t concepts)
 {
-    int r = no_train(d);
+    int r = bs_check_codes(d, "group", codes, concepts);
 
-    if (r == 0)
-        r = bs_check_codes(d, "group", codes, concepts);
     return r < 0 ? r : d->ops->train->group(d, g, codes, concepts);
 }
 
@@ -270,10 +241,8 @@ bs_dev_tangent(struct bs_dev *d, struct bs_mem *grad,
                const struct bs_mem *table, const uint32_t *row, size_t n,
                size_t width)
 {
-    int r = no_train(d);
+    int r = bs_range_check(d, "tangent", "grad", grad, bytes_of(n, width));
 
-    if (r == 0)
-        r = bs_range_check(d, "tangent", "grad", grad, bytes_of(n, width));
     if (r == 0)
         r = bs_range_check(d, "tangent", "table", table,
                            bytes_of(rows_of(row, n), width));
@@ -286,14 +255,12 @@ bs_dev_norm_gradient(struct bs_dev *d, struct bs_mem *grad,
                      const struct bs_norm_gradient *a)
 {
     size_t slots = 0, j;
-    int r = no_train(d);
+    int r = bs_range_check(d, "norm", "grad", grad,
+                           bytes_of(a->concepts, a->width));
 
     for (j = 0; j < a->concepts; j++)
         if (a->slot[j] != BS_CODE_NONE && a->slot[j] >= slots)
             slots = (size_t)a->slot[j] + 1;
-    if (r == 0)
-        r = bs_range_check(d, "norm", "grad", grad,
-                           bytes_of(a->concepts, a->width));
     if (r == 0 && slots > 0)
         r = bs_range_check(d, "norm", "sparse", a->sparse,
                            bytes_of(slots, a->width));
@@ -348,10 +315,8 @@ int
 bs_dev_adam(struct bs_dev *d, const struct bs_adam *a,
             const struct bs_adam_rows *p, const struct bs_adam_grad *g)
 {
-    int r = no_train(d);
+    int r = check_rows(d, p);
 
-    if (r == 0)
-        r = check_rows(d, p);
     if (r == 0)
         r = check_grad(d, p, g);
     if (r < 0 || g->n == 0 || p->cols == 0)
@@ -363,10 +328,8 @@ int
 bs_dev_project(struct bs_dev *d, enum bs_project project, float radius,
                struct bs_mem *p, size_t rows, size_t cols)
 {
-    int r = no_train(d);
+    int r = bs_range_check(d, "project", "p", p, bytes_of(rows, cols));
 
-    if (r == 0)
-        r = bs_range_check(d, "project", "p", p, bytes_of(rows, cols));
     if (r < 0 || project == BS_PROJECT_NONE || rows == 0 || cols == 0)
         return r;
     return d->ops->train->project(d, project, radius, p->p, rows, cols);

@@ -6,9 +6,7 @@
  * are few, so nearly all of it is sparse: what belongs to an atom is grouped,
  * and one thread sums it in the order of the tokens.  Every sum has one order,
  * whatever the number of threads; where a function says DEFINED, its result is
- * the same on every instruction set, too.
- *
- * A device that cannot train gives -BS_EX_UNAVAIL in each of these.
+ * the same on every instruction set and device, too.
  */
 #ifndef BS_KERNELS_SAE_TRAIN_OPS_H
 #define BS_KERNELS_SAE_TRAIN_OPS_H

@@ -48,6 +48,6 @@ struct bs_train_ops {
                    float *p, size_t rows, size_t cols);
 };
 
-extern const struct bs_train_ops bs_cpu_train_ops;
+extern const struct bs_train_ops bs_cpu_train_ops, bs_cuda_train_ops;
 
 #endif

@@ -138,14 +138,6 @@ ok 'an autoencoder is judged alike' '
 	bs-sae eval -m sae.safetensors --device=cpu features.bs >cpu.txt
 	gpu bs-sae eval -m sae.safetensors --device=cuda features.bs | cmp - cpu.txt
 '
-ok 'training is not there yet: auto is the CPU, cuda says so' '
-	train () { bs-sae train --recipe=topk --concepts=30 -k 3 --batch=8 --epochs=1 "$@" features.bs; }
-	gpu train -v -o auto.safetensors 2>err
-	grep -q "cpu (" err
-	exits 69 gpu train --device=cuda -o none.safetensors 2>err
-	says "device .cuda.: training does not run there yet" err
-	test ! -e none.safetensors
-'
 ok 'images: the latents of the CPU, within the tolerance, and the same bytes again' '
 	gen () { bs-gen -m "$BS_SRC/tests/golden/gen/pipeline" --steps=2 --safety=keep --latents "$@"; }
 	echo fox | gen --device=cpu -q -o cpu.images.bs

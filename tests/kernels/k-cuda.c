@@ -14,6 +14,7 @@
 #include "kernels/cuda.h"
 #include "kernels/cudnn_graph.h"
 #include "kernels/image_ops.h"
+#include "kernels/sae_train_ops.h"
 
 static const char *const calls[] = {
 #define NAME(name, args) #name,
@@ -95,7 +96,8 @@ struct made {
     struct bs_mem m[BUFFERS];
     struct bs_weight *w;
     struct bs_conv *conv;
-    struct bs_encoder *enc;
+    struct bs_encoder *enc, *trained;
+    struct bs_groups *groups;
     struct bs_ragged ragged;
 };
 
@@ -128,6 +130,85 @@ run_images(struct bs_dev *d, struct made *made, const float *host)
     if (r == 0)
         r = bs_dev_conv2d(d, &conv);
     return r < 0 ? r : bs_dev_group_norm(d, &norm);
+}
+
+static int
+run_codes(struct bs_dev *d, struct made *made, const struct bs_code_rows *codes)
+{
+    const struct bs_encoder_rows from = {
+        .w = &made->m[DICT], .bias = &made->m[X], .width = WIDTH, .n = ROWS};
+    struct bs_mem *m = made->m;
+    int r =
+        bs_dev_encoder_reserve(d, &made->trained, ROWS, WIDTH, BS_SCREEN_AUTO);
+
+    if (r == 0)
+        r = bs_dev_encoder_fill(d, made->trained, &from);
+    if (r == 0)
+        r = bs_dev_group(d, &made->groups, codes, ATOMS);
+    if (r == 0)
+        r = bs_dev_group_dots(d, made->groups, &m[X], &m[DICT], ATOMS, WIDTH, 1,
+                              &m[CODES]);
+    return r < 0 ? r
+                 : bs_dev_group_sum(d, made->groups, &m[CODES], &m[X], WIDTH, 1,
+                                    0, &m[WIDE], NULL);
+}
+
+static int
+run_adam(struct bs_dev *d, struct made *made, const uint32_t *row)
+{
+    static const uint32_t last[ROWS];
+    static const struct bs_adam_step steps[] = {{0}, {1, 1, 1}, {1, 1, 1}};
+    struct bs_adam a = {
+        .steps = steps, .now = 1, .toward1 = 0.1f, .eps = 1e-8f};
+    const struct bs_adam_grad g = {
+        .row = row, .n = 1, .grad = &made->m[X], .scale = 1};
+    const struct bs_adam_rows p = {made->m[Y],     made->m[WIDE], made->m[WIDE],
+                                   made->m[CODES], ROWS,          WIDTH};
+    int r = bs_dev_put(d, &made->m[CODES], 0, last, sizeof last);
+
+    if (r == 0)
+        r = bs_dev_adam(d, &a, &p, &g);
+    a.project = BS_PROJECT_UNIT;
+    a.now = 2;
+    if (r == 0)
+        r = bs_dev_adam(d, &a, &p, &g);
+    return r < 0 ? r
+                 : bs_dev_project(d, BS_PROJECT_UNIT, 1, &made->m[Y], ROWS,
+                                  WIDTH);
+}
+
+static int
+run_training(struct bs_dev *d, struct made *made, float *host,
+             const struct bs_code_rows *codes)
+{
+    static double sums[WIDTH * WIDTH];
+    static const uint32_t row[ROWS] = {4, 3, 2, 1, 0};
+    struct bs_mem *m = made->m;
+    const struct bs_norm_gradient norm = {.concepts = ROWS,
+                                          .width = WIDTH,
+                                          .along = host,
+                                          .rest = host,
+                                          .slot = row,
+                                          .sparse = &m[X]};
+    double one;
+    int r = bs_dev_tokens(d, &m[X], NULL, ROWS, WIDTH, BS_MATH_F32, &m[Y], sums,
+                          &one);
+
+    if (r == 0)
+        r = bs_dev_residual(d, &m[X], &m[Y], ROWS * WIDTH, &one);
+    if (r == 0)
+        r = bs_dev_row_sum(d, &m[X], ROWS, WIDTH, host, sums);
+    if (r == 0)
+        r = bs_dev_gram(d, &m[X], ROWS, WIDTH, host, host, sums);
+    if (r == 0)
+        r = bs_dev_gather(d, &m[X], WIDTH, row, ROWS, &m[Y]);
+    if (r == 0)
+        r = bs_dev_tangent(d, &m[Y], &m[X], row, ROWS, WIDTH);
+    if (r == 0)
+        r = bs_dev_norm_gradient(d, &m[Y], &norm);
+    if (r == 0)
+        r = run_codes(d, made, codes);
+    return r < 0 ? r : run_adam(d, made, row);
 }
 
 /* Everything that a device has, once. */
@@ -192,6 +273,8 @@ run_all(struct bs_dev *d, struct made *made, float *host)
     if (r == 0)
         r = bs_dev_decode(d, &codes, &m[DICT], ATOMS, WIDTH, NULL, &m[Y]);
     if (r == 0)
+        r = run_training(d, made, host, &codes);
+    if (r == 0)
         r = bs_dev_get(d, host, &m[Y], 0, bytes);
     return r < 0 ? r : bs_dev_sync(d);
 }
@@ -213,6 +296,8 @@ use_device(void)
         e = *bs_dev_error(d);
         bs_ragged_release(&made.ragged);
         bs_dev_encoder_free(d, made.enc);
+        bs_dev_encoder_free(d, made.trained);
+        bs_dev_groups_free(d, made.groups);
         bs_dev_conv_free(d, made.conv);
         bs_dev_weight_free(d, made.w);
         for (i = 0; i < BUFFERS; i++)

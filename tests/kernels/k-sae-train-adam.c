@@ -1,7 +1,8 @@
 /*
  * k-sae-train-adam.c - AdamW against a plain loop of torch's single-tensor
- * steps, bit for bit, with every projection: rows that missed steps, gradients
- * by row, by slot and shared, long rows, and what a projection must survive.
+ * steps, bit for bit, on the CPU and on CUDA, with every projection: rows that
+ * missed steps, gradients by row, by slot and shared, long rows, and what a
+ * projection must survive.
  */
 #include "tests/kernels/compare.h"
 
@@ -316,23 +317,31 @@ test_bad(struct bs_dev *d)
     ok(problem_free(b), "sentinels");
 }
 
+/* There are no inner loops of an instruction set. */
+static void
+test_all(const struct bs_isa *isa, unsigned threads, const char *name)
+{
+    struct bs_dev *d = open_isa(isa, threads);
+
+    test_shapes(d, name);
+    if (threads == 1) {
+        test_project(d);
+        test_bad(d);
+    }
+    bs_dev_close(d);
+}
+
 int
 main(void)
 {
-    struct bs_isa isa[6];
-    struct bs_dev *d;
-    unsigned threads;
+    struct bs_isa isa[DEVICES];
+    size_t n = devices_to_test(isa);
 
-    isas_to_test(isa);
-    /* There are no inner loops of an instruction set. */
-    for (threads = 1; threads <= 3; threads += 2) {
-        d = open_isa(&isa[0], threads);
-        test_shapes(d, threads == 1 ? "a thread" : "three threads");
-        if (threads == 1) {
-            test_project(d);
-            test_bad(d);
-        }
-        bs_dev_close(d);
+    if (isa[0].name != bs_isa_cuda.name) {
+        test_all(&isa[0], 1, "a thread");
+        test_all(&isa[0], 3, "three threads");
     }
+    if (isa[n - 1].name == bs_isa_cuda.name)
+        test_all(&isa[n - 1], 1, isa[n - 1].name);
     return tap_done();
 }

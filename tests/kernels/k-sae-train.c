@@ -1,8 +1,8 @@
 /*
  * k-sae-train.c - what a training step does to tokens, codes and rows, bit for
  * bit that of plain loops in the order that sae_train_ops.h defines, on every
- * instruction set and any number of threads: all remainders, empty input,
- * unused places, hot atoms; and encoders filled again and again.
+ * instruction set, any number of threads, and CUDA: all remainders, empty
+ * input, unused places, hot atoms; and encoders filled again and again.
  */
 #include "tests/kernels/compare.h"
 
@@ -627,12 +627,25 @@ test_bad(struct bs_dev *d)
     ok(codes_free(&c) & floats_free(&x) & floats_free(&out), "sentinels");
 }
 
+/* These have no inner loops of an instruction set. */
+static void
+test_all(const struct bs_isa *isa, unsigned threads, const char *name)
+{
+    struct bs_dev *d = open_isa(isa, threads);
+
+    test_tokens(d, name);
+    test_groups(d, name);
+    test_rows(d, name);
+    if (threads == 1)
+        test_bad(d);
+    bs_dev_close(d);
+}
+
 int
 main(void)
 {
-    struct bs_isa isa[6];
-    size_t n = isas_to_test(isa), i;
-    unsigned threads;
+    struct bs_isa isa[DEVICES];
+    size_t n = devices_to_test(isa), i;
 
     for (i = 0; i < n; i++) {
         struct bs_dev *d = open_isa(&isa[i], 2);
@@ -641,18 +654,12 @@ main(void)
         test_encoder(d, isa[i].name, BS_SCREEN_NONE);
         test_encoder(d, isa[i].name, BS_SCREEN_LOW);
         bs_dev_close(d);
+        if (isa[i].name == bs_isa_cuda.name)
+            test_all(&isa[i], 1, isa[i].name);
     }
-    /* These have no inner loops of an instruction set. */
-    for (threads = 1; threads <= 3; threads += 2) {
-        const char *name = threads == 1 ? "a thread" : "three threads";
-        struct bs_dev *d = open_isa(&isa[0], threads);
-
-        test_tokens(d, name);
-        test_groups(d, name);
-        test_rows(d, name);
-        if (threads == 1)
-            test_bad(d);
-        bs_dev_close(d);
+    if (isa[0].name != bs_isa_cuda.name) {
+        test_all(&isa[0], 1, "a thread");
+        test_all(&isa[0], 3, "three threads");
     }
     return tap_done();
 }

@@ -2,7 +2,7 @@
  * staged.c - see staged.h.  A device of its own, whose operations are those of
  * the CUDA device between copies.
  */
-#include "tests/kernels/staged.h"
+#include "tests/kernels/staged_own.h"
 
 #include <dlfcn.h>
 #include <errno.h>
@@ -93,8 +93,8 @@ struct staged {
     struct bs_dev *cuda;
 };
 
-static struct bs_dev *
-cuda_of(struct bs_dev *d)
+struct bs_dev *
+staged_cuda(struct bs_dev *d)
 {
     return ((struct staged *)d)->cuda;
 }
@@ -102,23 +102,9 @@ cuda_of(struct bs_dev *d)
 /* ---- copies ----------------------------------------------------------------
  */
 
-/* Arrays of a call: the host's, and what stands for them on the device. */
-struct arrays {
-    struct bs_dev *cuda;
-    struct {
-        void *host;
-        size_t bytes;
-        struct bs_mem mem;
-        bool written;
-    } at[8];
-    size_t n;
-    int r;
-};
-
-/* Where an array is on the device; the same again for one that is the same, as
- * that of an operation in place. */
-static void *
-lend(struct arrays *s, const void *host, size_t bytes, bool written)
+void *
+staged_lend(struct staged_arrays *s, const void *host, size_t bytes,
+            bool written)
 {
     size_t i;
 
@@ -139,15 +125,14 @@ lend(struct arrays *s, const void *host, size_t bytes, bool written)
     return s->at[i].mem.p;
 }
 
-static const void *
-read_only(struct arrays *s, const void *host, size_t bytes)
+const void *
+staged_read(struct staged_arrays *s, const void *host, size_t bytes)
 {
-    return lend(s, host, bytes, false);
+    return staged_lend(s, host, bytes, false);
 }
 
-/* Take all back; the result of the call, or the first error of a copy. */
-static int
-finish(struct arrays *s, struct bs_dev *d, int r)
+int
+staged_finish(struct staged_arrays *s, struct bs_dev *d, int r)
 {
     size_t i;
 
@@ -166,10 +151,18 @@ finish(struct arrays *s, struct bs_dev *d, int r)
     return r;
 }
 
-static size_t
-rows_bytes(size_t rows, size_t cols, size_t ld)
+size_t
+staged_rows(size_t rows, size_t cols, size_t ld)
 {
     return rows > 0 ? ((rows - 1) * ld + cols) * sizeof(float) : 0;
+}
+
+int
+staged_failed(struct bs_dev *d, int r)
+{
+    struct staged_arrays none = {.cuda = staged_cuda(d)};
+
+    return r < 0 ? staged_finish(&none, d, r) : r;
 }
 
 /* ---- operations ------------------------------------------------------------
@@ -179,200 +172,194 @@ rows_bytes(size_t rows, size_t cols, size_t ld)
     ((s).r < 0 ? (s).r : (s).cuda->ops->op((s).cuda, __VA_ARGS__))
 
 static int
-failed(struct bs_dev *d, int r)
-{
-    struct arrays none = {.cuda = cuda_of(d)};
-
-    return r < 0 ? finish(&none, d, r) : r;
-}
-
-static int
 staged_weight(struct bs_dev *d, struct bs_weight **out, const void *w,
               enum bs_dtype type, size_t n, size_t k, enum bs_math math)
 {
-    return failed(d, bs_dev_weight(cuda_of(d), out, w, type, n, k, math));
+    return staged_failed(
+        d, bs_dev_weight(staged_cuda(d), out, w, type, n, k, math));
 }
 
 static void
 staged_weight_free(struct bs_dev *d, struct bs_weight *w)
 {
-    bs_dev_weight_free(cuda_of(d), w);
+    bs_dev_weight_free(staged_cuda(d), w);
 }
 
 static int
 staged_gemm(struct bs_dev *d, const struct bs_dev_gemm *a)
 {
-    struct arrays s = {.cuda = cuda_of(d)};
+    struct staged_arrays s = {.cuda = staged_cuda(d)};
     size_t row = a->w->n * sizeof(float);
     struct bs_dev_gemm b = *a;
 
-    b.x = read_only(&s, a->x, rows_bytes(a->m, a->w->k, a->ldx));
-    b.y = lend(&s, a->y, rows_bytes(a->m, a->w->n, a->ldy), true);
-    b.bias = read_only(&s, a->bias, row);
-    b.scale = read_only(&s, a->scale, row);
-    return finish(&s, d, CALL(s, gemm, &b));
+    b.x = staged_read(&s, a->x, staged_rows(a->m, a->w->k, a->ldx));
+    b.y = staged_lend(&s, a->y, staged_rows(a->m, a->w->n, a->ldy), true);
+    b.bias = staged_read(&s, a->bias, row);
+    b.scale = staged_read(&s, a->scale, row);
+    return staged_finish(&s, d, CALL(s, gemm, &b));
 }
 
 static int
 staged_attention(struct bs_dev *d, const struct bs_dev_attention *a)
 {
-    struct arrays s = {.cuda = cuda_of(d)};
+    struct staged_arrays s = {.cuda = staged_cuda(d)};
     size_t queries = a->batch * a->queries, keys = a->batch * a->keys;
     size_t width = a->heads * a->dim;
     struct bs_dev_attention b = *a;
 
-    b.q = read_only(&s, a->q, rows_bytes(queries, width, a->ldq));
-    b.k = read_only(&s, a->k, rows_bytes(keys, width, a->ldk));
-    b.v = read_only(&s, a->v, rows_bytes(keys, width, a->ldv));
-    b.out = lend(&s, a->out, rows_bytes(queries, width, a->ldo), true);
-    return finish(&s, d, CALL(s, attention, &b));
+    b.q = staged_read(&s, a->q, staged_rows(queries, width, a->ldq));
+    b.k = staged_read(&s, a->k, staged_rows(keys, width, a->ldk));
+    b.v = staged_read(&s, a->v, staged_rows(keys, width, a->ldv));
+    b.out = staged_lend(&s, a->out, staged_rows(queries, width, a->ldo), true);
+    return staged_finish(&s, d, CALL(s, attention, &b));
 }
 
 static int
 staged_layer_norm(struct bs_dev *d, const struct bs_dev_layer_norm *a)
 {
-    struct arrays s = {.cuda = cuda_of(d)};
+    struct staged_arrays s = {.cuda = staged_cuda(d)};
     size_t row = a->k * sizeof(float);
     struct bs_dev_layer_norm b = *a;
 
-    b.x = read_only(&s, a->x, a->m * row);
-    b.y = lend(&s, a->y, a->m * row, true);
-    b.gamma = read_only(&s, a->gamma, row);
-    b.beta = read_only(&s, a->beta, row);
-    return finish(&s, d, CALL(s, layer_norm, &b));
+    b.x = staged_read(&s, a->x, a->m * row);
+    b.y = staged_lend(&s, a->y, a->m * row, true);
+    b.gamma = staged_read(&s, a->gamma, row);
+    b.beta = staged_read(&s, a->beta, row);
+    return staged_finish(&s, d, CALL(s, layer_norm, &b));
 }
 
 static struct bs_dev_gate
-lend_gate(struct arrays *s, const struct bs_dev_gate *a)
+lend_gate(struct staged_arrays *s, const struct bs_dev_gate *a)
 {
     struct bs_dev_gate b = *a;
 
-    b.x = read_only(s, a->x, a->m * 2 * a->k * sizeof(float));
-    b.y = lend(s, a->y, a->m * a->k * sizeof(float), true);
+    b.x = staged_read(s, a->x, a->m * 2 * a->k * sizeof(float));
+    b.y = staged_lend(s, a->y, a->m * a->k * sizeof(float), true);
     return b;
 }
 
 static int
 staged_swiglu(struct bs_dev *d, const struct bs_dev_gate *a)
 {
-    struct arrays s = {.cuda = cuda_of(d)};
+    struct staged_arrays s = {.cuda = staged_cuda(d)};
     struct bs_dev_gate b = lend_gate(&s, a);
 
-    return finish(&s, d, CALL(s, swiglu, &b));
+    return staged_finish(&s, d, CALL(s, swiglu, &b));
 }
 
 static int
 staged_geglu(struct bs_dev *d, const struct bs_dev_gate *a)
 {
-    struct arrays s = {.cuda = cuda_of(d)};
+    struct staged_arrays s = {.cuda = staged_cuda(d)};
     struct bs_dev_gate b = lend_gate(&s, a);
 
-    return finish(&s, d, CALL(s, geglu, &b));
+    return staged_finish(&s, d, CALL(s, geglu, &b));
 }
 
 static int
 staged_add(struct bs_dev *d, const struct bs_dev_add *a)
 {
-    struct arrays s = {.cuda = cuda_of(d)};
+    struct staged_arrays s = {.cuda = staged_cuda(d)};
     struct bs_dev_add b = *a;
 
-    b.x = read_only(&s, a->x, rows_bytes(a->m, a->k, a->ldx));
-    b.y = lend(&s, a->y, rows_bytes(a->m, a->k, a->ldy), true);
-    return finish(&s, d, CALL(s, add, &b));
+    b.x = staged_read(&s, a->x, staged_rows(a->m, a->k, a->ldx));
+    b.y = staged_lend(&s, a->y, staged_rows(a->m, a->k, a->ldy), true);
+    return staged_finish(&s, d, CALL(s, add, &b));
 }
 
 static int
 staged_patchify(struct bs_dev *d, const struct bs_dev_patchify *a)
 {
-    struct arrays s = {.cuda = cuda_of(d)};
+    struct staged_arrays s = {.cuda = staged_cuda(d)};
     size_t values = a->batch * a->height * a->width * 3;
     struct bs_dev_patchify b = *a;
 
-    b.rgb = read_only(&s, a->rgb, values);
-    b.y = lend(&s, a->y, values * sizeof(float), true);
-    return finish(&s, d, CALL(s, patchify, &b));
+    b.rgb = staged_read(&s, a->rgb, values);
+    b.y = staged_lend(&s, a->y, values * sizeof(float), true);
+    return staged_finish(&s, d, CALL(s, patchify, &b));
 }
 
 static int
 staged_assemble(struct bs_dev *d, const struct bs_dev_assemble *a)
 {
-    struct arrays s = {.cuda = cuda_of(d)};
+    struct staged_arrays s = {.cuda = staged_cuda(d)};
     size_t row = a->k * sizeof(float);
     struct bs_dev_assemble b = *a;
 
-    b.patches = read_only(&s, a->patches, a->batch * a->n * row);
-    b.lead = read_only(&s, a->lead, a->prefix * row);
-    b.pos = read_only(&s, a->pos, a->n * row);
-    b.y = lend(&s, a->y, a->batch * (a->prefix + a->n) * row, true);
-    return finish(&s, d, CALL(s, assemble, &b));
+    b.patches = staged_read(&s, a->patches, a->batch * a->n * row);
+    b.lead = staged_read(&s, a->lead, a->prefix * row);
+    b.pos = staged_read(&s, a->pos, a->n * row);
+    b.y = staged_lend(&s, a->y, a->batch * (a->prefix + a->n) * row, true);
+    return staged_finish(&s, d, CALL(s, assemble, &b));
 }
 
 static int
 staged_encoder(struct bs_dev *d, struct bs_encoder **out, const float *w,
                const float *bias, size_t n, size_t k, enum bs_screen screen)
 {
-    return failed(d, bs_dev_encoder(cuda_of(d), out, w, bias, n, k, screen));
+    return staged_failed(
+        d, bs_dev_encoder(staged_cuda(d), out, w, bias, n, k, screen));
 }
 
 static void
 staged_encoder_free(struct bs_dev *d, struct bs_encoder *enc)
 {
-    bs_dev_encoder_free(cuda_of(d), enc);
+    bs_dev_encoder_free(staged_cuda(d), enc);
 }
 
 /* The operands that all ways to encode have. */
 static struct bs_dev_encode
-lend_encode(struct arrays *s, const struct bs_dev_encode *a)
+lend_encode(struct staged_arrays *s, const struct bs_dev_encode *a)
 {
     size_t codes = a->m * a->top * sizeof(float);
     struct bs_dev_encode b = *a;
 
-    b.x = read_only(s, a->x, rows_bytes(a->m, a->enc->k, a->ldx));
-    b.idx = lend(s, a->idx, codes, true);
-    b.val = lend(s, a->val, codes, true);
+    b.x = staged_read(s, a->x, staged_rows(a->m, a->enc->k, a->ldx));
+    b.idx = staged_lend(s, a->idx, codes, true);
+    b.val = staged_lend(s, a->val, codes, true);
     return b;
 }
 
 static int
 staged_topk(struct bs_dev *d, const struct bs_dev_encode *a)
 {
-    struct arrays s = {.cuda = cuda_of(d)};
+    struct staged_arrays s = {.cuda = staged_cuda(d)};
     struct bs_dev_encode b = lend_encode(&s, a);
 
-    return finish(&s, d, CALL(s, encode_topk, &b));
+    return staged_finish(&s, d, CALL(s, encode_topk, &b));
 }
 
 static int
 staged_threshold(struct bs_dev *d, const struct bs_dev_encode *a,
                  struct bs_ragged *out)
 {
-    struct arrays s = {.cuda = cuda_of(d)};
+    struct staged_arrays s = {.cuda = staged_cuda(d)};
     struct bs_dev_encode b = lend_encode(&s, a);
 
-    return finish(&s, d, CALL(s, encode_threshold, &b, out));
+    return staged_finish(&s, d, CALL(s, encode_threshold, &b, out));
 }
 
 static int
 staged_batch(struct bs_dev *d, const struct bs_dev_encode *a,
              struct bs_ragged *out, float *threshold)
 {
-    struct arrays s = {.cuda = cuda_of(d)};
+    struct staged_arrays s = {.cuda = staged_cuda(d)};
     struct bs_dev_encode b = lend_encode(&s, a);
 
-    return finish(&s, d, CALL(s, encode_batch, &b, out, threshold));
+    return staged_finish(&s, d, CALL(s, encode_batch, &b, out, threshold));
 }
 
 static int
 staged_decode(struct bs_dev *d, const struct bs_dev_decode *a)
 {
-    struct arrays s = {.cuda = cuda_of(d)};
+    struct staged_arrays s = {.cuda = staged_cuda(d)};
     size_t row = a->width * sizeof(float);
     struct bs_dev_decode b = *a;
 
-    b.dict = read_only(&s, a->dict, a->concepts * row);
-    b.bias = read_only(&s, a->bias, row);
-    b.y = lend(&s, a->y, a->codes->m * row, true);
-    return finish(&s, d, CALL(s, decode, &b));
+    b.dict = staged_read(&s, a->dict, a->concepts * row);
+    b.bias = staged_read(&s, a->bias, row);
+    b.y = staged_lend(&s, a->y, a->codes->m * row, true);
+    return staged_finish(&s, d, CALL(s, decode, &b));
 }
 
 static int
@@ -380,44 +367,45 @@ staged_conv(struct bs_dev *d, struct bs_conv **out, const void *w,
             enum bs_dtype type, const struct bs_conv_shape *shape,
             enum bs_math math)
 {
-    return failed(d, bs_dev_conv(cuda_of(d), out, w, type, shape, math));
+    return staged_failed(
+        d, bs_dev_conv(staged_cuda(d), out, w, type, shape, math));
 }
 
 static void
 staged_conv_free(struct bs_dev *d, struct bs_conv *w)
 {
-    bs_dev_conv_free(cuda_of(d), w);
+    bs_dev_conv_free(staged_cuda(d), w);
 }
 
 static int
 staged_conv2d(struct bs_dev *d, const struct bs_dev_conv2d *a)
 {
-    struct arrays s = {.cuda = cuda_of(d)};
+    struct staged_arrays s = {.cuda = staged_cuda(d)};
     const struct bs_conv_shape *shape = &a->w->shape;
     size_t in = a->batch * a->height * a->width;
     size_t out = a->batch * a->out_height * a->out_width;
     struct bs_dev_conv2d b = *a;
 
-    b.x = read_only(&s, a->x, rows_bytes(in, shape->in, a->ldx));
-    b.y = lend(&s, a->y, rows_bytes(out, shape->out, a->ldy), true);
-    b.bias = read_only(&s, a->bias, shape->out * sizeof(float));
+    b.x = staged_read(&s, a->x, staged_rows(in, shape->in, a->ldx));
+    b.y = staged_lend(&s, a->y, staged_rows(out, shape->out, a->ldy), true);
+    b.bias = staged_read(&s, a->bias, shape->out * sizeof(float));
     b.residual =
-        read_only(&s, a->residual, rows_bytes(out, shape->out, a->ldr));
-    return finish(&s, d, CALL(s, conv2d, &b));
+        staged_read(&s, a->residual, staged_rows(out, shape->out, a->ldr));
+    return staged_finish(&s, d, CALL(s, conv2d, &b));
 }
 
 static int
 staged_group_norm(struct bs_dev *d, const struct bs_dev_group_norm *a)
 {
-    struct arrays s = {.cuda = cuda_of(d)};
+    struct staged_arrays s = {.cuda = staged_cuda(d)};
     size_t pixels = a->batch * a->pixels, row = a->channels * sizeof(float);
     struct bs_dev_group_norm b = *a;
 
-    b.x = read_only(&s, a->x, rows_bytes(pixels, a->channels, a->ldx));
-    b.y = lend(&s, a->y, rows_bytes(pixels, a->channels, a->ldy), true);
-    b.gamma = read_only(&s, a->gamma, row);
-    b.beta = read_only(&s, a->beta, row);
-    return finish(&s, d, CALL(s, group_norm, &b));
+    b.x = staged_read(&s, a->x, staged_rows(pixels, a->channels, a->ldx));
+    b.y = staged_lend(&s, a->y, staged_rows(pixels, a->channels, a->ldy), true);
+    b.gamma = staged_read(&s, a->gamma, row);
+    b.beta = staged_read(&s, a->beta, row);
+    return staged_finish(&s, d, CALL(s, group_norm, &b));
 }
 
 /* ---- life ------------------------------------------------------------------
@@ -426,7 +414,7 @@ staged_group_norm(struct bs_dev *d, const struct bs_dev_group_norm *a)
 static void
 staged_close(struct bs_dev *d)
 {
-    bs_dev_close(cuda_of(d));
+    bs_dev_close(staged_cuda(d));
     bs_free(d);
 }
 
@@ -448,6 +436,7 @@ static const struct bs_dev_ops staged_ops = {
     .encode_threshold = staged_threshold,
     .encode_batch = staged_batch,
     .decode = staged_decode,
+    .train = &staged_train_ops,
     .conv = staged_conv,
     .conv_free = staged_conv_free,
     .conv2d = staged_conv2d,
