@@ -80,7 +80,8 @@ plant () {
 }
 
 copy_sources
-tests='k-gemm k-attention k-rows k-sae-encode k-sae-decode k-conv2d k-group-norm k-cuda k-dev'
+tests='k-gemm k-attention k-rows k-sae-encode k-sae-decode k-sae-train k-sae-train-adam k-conv2d k-group-norm
+	k-cuda k-dev'
 build $(printf 'build/release/tests/kernels/%s ' $tests) $fakes ||
 	{ cat "$tree/log" >&2; die 'the sources do not compile'; }
 : >"$table"
@@ -131,9 +132,42 @@ plant 'equals past the list in the wrong order' kernels/sae_encode.cu k-sae-enco
 	's/\(NONE - \(uint32_t\)j\)/(uint32_t)j/'
 plant 'codes past the end of their row' kernels/sae_decode.cu k-sae-decode \
 	's/i < end; i\+\+/i <= end; i++/'
+plant 'sums of tokens in another order' kernels/sae_train.cu k-sae-train \
+	's/sums\[i \* a\.width \+ col\]/sums[(a.chunks - 1 - i) * a.width + col]/'
+plant 'squares in seven sums' kernels/sae_train.cu k-sae-train \
+	's/lane = threadIdx\.x % 8;/lane = threadIdx.x % 7;/'
+plant 'rows that are added up before they are there' kernels/sae_train.cu k-sae-train \
+	'/tile\[turn \^ 1\]\[r\]\[lane\]\)?;/{n;s/__syncthreads\(\);//;}'
+plant 'a row that no coefficient asks for' kernels/sae_train.cu k-sae-train \
+	's/first \+ row < end && col/first + row <= end \&\& col/'
+plant 'products of the first part of the rows only' kernels/sae_train.cu k-sae-train \
+	's/part < a\.parts/part < 1/'
+plant 'another order of an atom'"'"'s codes' kernels/sae_groups.cu k-sae-train \
+	's/a\.token\[j \+ threadIdx\.x\]/a.token[j + n - 1 - threadIdx.x]/'
+plant 'codes of the next run over those that others still add' kernels/sae_groups.cu \
+	'k-sae-train; k-sae-train EMU_ORDER=reverse' \
+	's|__syncthreads\(\); /\* before they are those.*||'
+plant 'a gradient for every step that was missed' kernels/sae_adam.cu k-sae-train-adam \
+	's/row_step\(a, room, \+\+t, NULL, r\)/row_step(a, room, ++t, grad, r)/'
+plant 'a row of rest that is only one of zeros and ones' kernels/sae_adam.cu k-sae-train-adam \
+	's/room\.count\[2\] == 1 &&/true \&\&/'
+plant 'a projection of a row that is not complete' kernels/sae_adam.cu k-sae-train-adam \
+	'/double total = 0;/{n;n;s/__syncthreads\(\);//;}'
+plant 'weights to bf16 where they are to be exact' kernels/sae_encode.cu k-sae-encode \
+	's/a\.screen\)\[j \* a\.depth \+ c\] = v/a.screen)[j * a.depth + c] = bs_float_of(bs_bf16_of(v))/'
 
 # ---- the host's part --------------------------------------------------------
 
+plant 'the numbers of one step too few' kernels/sae_adam_cuda.c k-sae-train-adam \
+	's/\*oldest = a->now - 1;/*oldest = a->now - 1; if (p->last.p != NULL) return 0;/'
+plant 'rows that do not know how far they are' kernels/sae_adam_cuda.c k-sae-train-adam \
+	's/return r < 0 \? r : mark\(c, &args, p->last\);/return r;/'
+plant 'places without a code that keep what was there' kernels/sae_groups_cuda.c k-sae-train \
+	's/args\.n < groups->places/args.n > groups->places/'
+plant 'groups that are not given back' kernels/sae_groups_cuda.c k-sae-train \
+	'/^bs_cuda_groups_free/,/^}/s/bs_cuda_free\(d, &g->words\);//'
+plant 'a row that is not finite and nobody names' kernels/sae_encoder_cuda.c k-sae-train \
+	's/r == 0 && bad != UINT32_MAX/false/'
 plant 'columns that no block computes' kernels/gemm_cuda.c k-gemm \
 	's/bs_blocks\(w->head\.n, BS_GEMM_COLS\)/w->head.n \/ BS_GEMM_COLS/'
 plant 'bounds of the first rows for those of every chunk' kernels/sae_encode_cuda.c k-sae-encode \
