@@ -64,30 +64,37 @@ BS_KERNEL(sae_measure, BS_ROW_THREADS, 4, bs_sae_measure_args)
 /* ---- weights ---------------------------------------------------------------
  */
 
-/* A row as it is multiplied, from one as it is trained; and as gemm screens it,
- * in bf16 or f32, zeros behind its end. */
+/* Column c of a row as it is multiplied; zeros behind its end. */
+static __device__ inline float
+column_of(const bs_sae_fill_args &a, size_t row, size_t c)
+{
+    float gain = a.gain != NULL ? a.gain[row] : 1;
+
+    if (c < a.width)
+        return gain * a.from[row * a.width + c];
+    if (c >= a.k)
+        return 0;
+    if (c == a.width)
+        return a.from_bias != NULL ? gain * a.from_bias[row] : gain * 0;
+    return c == a.width + 1 ? gain : a.shift[row];
+}
+
+/* What it is made from may be the place it goes to, without a gain: each
+ * thread reads and writes one value, the first also the bias. */
 BS_KERNEL(sae_fill, BS_EACH_THREADS, 4, bs_sae_fill_args)
 {
     size_t j = blockIdx.x / a.row_blocks;
     size_t c =
         blockIdx.x % a.row_blocks * (size_t)BS_EACH_THREADS + threadIdx.x;
     size_t row = a.rows != NULL ? a.rows[j] : j;
-    float bias = a.from_bias != NULL ? a.from_bias[row] : 0, v = 0;
 
     if (c == 0)
-        a.bias[j] = a.gain != NULL ? 0 : bias;
+        a.bias[j] =
+            a.gain == NULL && a.from_bias != NULL ? a.from_bias[row] : 0;
     if (c >= a.depth)
         return;
-    if (c < a.width)
-        v = a.from[row * a.width + c];
-    if (a.gain != NULL) {
-        float gain = a.gain[row];
+    float v = column_of(a, row, c);
 
-        if (c <= a.width)
-            v = gain * (c < a.width ? v : bias);
-        else if (c <= a.width + 2)
-            v = c == a.width + 1 ? gain : a.shift[row];
-    }
     if (c < a.k)
         a.w[j * a.k + c] = v;
     if (a.exact)

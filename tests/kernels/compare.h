@@ -176,6 +176,13 @@ races_only(const struct bs_isa *isa)
 #endif
 }
 
+/* Of many small cases so many-th are enough to find races. */
+static inline size_t
+case_step(const struct bs_isa *isa)
+{
+    return races_only(isa) ? 7 : 1;
+}
+
 /* The emulation takes every so many-th of many small cases, and leaves out
  * those of too many products. */
 static inline bool
