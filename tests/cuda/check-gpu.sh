@@ -13,6 +13,6 @@ export BS_TEST_DEVICE=cuda BS_TEST_REQUIRE=all
 # One after another: they share the GPU's memory.
 tests=$(grep -l 'devices_to_test(' tests/kernels/k-*.c | sed "s|tests/kernels/\(.*\)\.c|$BS_BIN/tests/kernels/\1|")
 ${PROVE:-prove} --exec '' $tests "$BS_BIN/tests/kernels/k-dev" "$BS_BIN/tests/kernels/k-ops" \
-	tests/t6000-cuda.sh tests/t6002-cuda-train.sh || exit
+	tests/t6000-cuda.sh tests/t6003-cuda-train.sh || exit
 "$bench" || exit
 sh tests/cuda/speed.sh
