@@ -6,6 +6,7 @@
 
 #include "kernels/isa.h"
 #include "kernels/isa_bytes.h"
+#include "kernels/isa_dots.h"
 #include "kernels/isa_panel.h"
 #include "kernels/isa_rows.h"
 #include "kernels/isa_screen.h"
@@ -34,6 +35,7 @@ const struct bs_isa ISA_TABLE(ISA_NAME) = {
     .whole_pays = WHOLE_PAYS,
     .gemm_bytes = gemm_bytes,
     .bytes_pay = BYTES_PAY,
+    .dots = dots,
     .screen = screen,
     .widen = widen,
     .narrow = narrow,

@@ -78,10 +78,8 @@ float bs_float_down(double value);
 int bs_cpu_check_finite(struct bs_err *err, const char *op, const float *x,
                         size_t ldx, size_t rows, size_t k) BS_CHECKED;
 
-/* The product of x and w as sae_ops.h defines it; and four of them at once. */
+/* The product of x and w as sae_ops.h defines it. */
 float bs_cpu_dot(const float *x, const float *w, size_t k);
-void bs_cpu_dots(const struct bs_isa *isa, float out[4], const float *x,
-                 const float *const w[4], size_t k);
 /* The pre-activation: the same and the bias. */
 float bs_cpu_pre(const struct cpu_encoder *e, const float *x, size_t j);
 

@@ -28,7 +28,7 @@
 #define MARGIN 0x1p-20
 #define MOST_DUE 256
 #define FEW_COLUMNS 1024 /* until the cuts stand for something */
-#define MOST_HITS 16    /* of so many coarse products one may be a hit */
+#define MOST_HITS 16     /* of so many coarse products one may be a hit */
 
 /* ---- known products --------------------------------------------------------
  */
@@ -77,7 +77,7 @@ bs_scan_pres(struct bs_scan *s, size_t i, struct bs_hit *hits, size_t n)
             continue;
         for (l = waiting; l < 4; l++)
             w[l] = w[0];
-        bs_cpu_dots(s->job->c->isa, dot, s->row[i].x, w, e->head.k);
+        s->job->c->isa->dots(dot, s->row[i].x, w, e->head.k);
         for (l = 0; l < waiting; l++)
             wait[l]->high = dot[l] + e->bias[wait[l]->idx];
         s->rescored += waiting;

@@ -205,7 +205,7 @@ root_products(struct bs_trainer *t, struct bs_err *e)
     if (r == 0)
         r = bs_trainer_room(t, &l->out, t->m, n, e);
     if (r == 0 && (bs_dev_weight(t->dev, &root, l->root, BS_DTYPE_F32, n, n,
-                                 BS_MATH_F32) < 0 ||
+                                 BS_MATH_F32_OWN) < 0 ||
                    bs_dev_gemm(t->dev, root, &l->in, n, &l->out, n, t->m, NULL,
                                BS_EPI_NONE, NULL) < 0 ||
                    bs_dev_get(t->dev, l->product, &l->out, 0,
@@ -316,7 +316,7 @@ push(struct bs_trainer *t, struct bs_err *e)
         if (bs_trainer_room(t, &t->grad_ln_g, t->o.concepts, 1, e) < 0)
             return -e->code;
         if (bs_dev_weight(t->dev, &one, l->vector, BS_DTYPE_F32, 1, width,
-                          BS_MATH_F32) < 0 ||
+                          BS_MATH_F32_OWN) < 0 ||
             bs_dev_gemm(t->dev, one, t->in_w, width, &t->grad_ln_g, 1,
                         t->o.concepts, NULL, BS_EPI_NONE, NULL) < 0 ||
             bs_dev_get(t->dev, w, &t->grad_ln_g, 0, t->o.concepts * sizeof *w) <
@@ -422,7 +422,7 @@ multiply_rows(struct bs_trainer *t, const float *by, size_t n,
     int r = bs_trainer_room(t, out, t->o.concepts, n, e);
 
     if (r == 0 && (bs_dev_weight(t->dev, &w, by, BS_DTYPE_F32, n, t->o.width,
-                                 BS_MATH_F32) < 0 ||
+                                 BS_MATH_F32_OWN) < 0 ||
                    bs_dev_gemm(t->dev, w, t->in_w, t->o.width, out, n,
                                t->o.concepts, NULL, BS_EPI_NONE, NULL) < 0))
         r = bs_trainer_failed(t, e);
