@@ -167,7 +167,7 @@ main(int argc, char *argv[])
     check(bs_dev_open_alone(&dev, c.std.device, c.options.threads,
                             c.std.wait_gpu, &e),
           &e);
-    if (bs_prog_verbose()) /* it looks for libraries */
+    if (bs_prog_verbose() > 1) /* it looks for libraries */
         bs_info("%s", bs_dev_describe(dev));
     check(bs_embed_open(&c.run.embed, &c.options, &sink, dev, &e), &e);
     bs_info("%s", bs_embed_describe(c.run.embed));

@@ -167,7 +167,7 @@ main(int argc, char *argv[])
     check(bs_dev_open_alone(&dev, c.o.std.device, (unsigned)c.o.std.threads,
                             c.o.std.wait_gpu, &e),
           &e);
-    if (bs_prog_verbose()) /* it looks for libraries */
+    if (bs_prog_verbose() > 1) /* it looks for libraries */
         bs_info("%s", bs_dev_describe(dev));
     check(bs_gen_open(&c.run, &c.o.gen, &sink, dev, &e), &e);
     bs_info("%s", bs_gen_describe(c.run));

@@ -278,7 +278,7 @@ bs_sae_train_main(int argc, char *argv[])
     check(bs_dev_open_alone(&c.job.dev, c.o.std.device,
                             (unsigned)c.o.std.threads, c.o.std.wait_gpu, &e),
           &e);
-    if (bs_prog_verbose())
+    if (bs_prog_verbose() > 1) /* it looks for libraries */
         bs_info("%s", bs_dev_describe(c.job.dev));
     r = bs_train_run(&result, &c.job, &e);
     if (c.stage >= 0)
