@@ -76,9 +76,9 @@ struct bs_isa {
     void (*gemm_bytes)(const uint8_t *a, size_t lda, const void *b, size_t k,
                        int32_t *c, size_t rows, const void *next);
     bool bytes_pay; /* it is faster than gemm_whole */
-    /* The products of x and four atoms, bit for bit as sae_ops.h defines them:
-     * bs_cpu_dot four times. */
-    void (*dots)(float out[4], const float *x, const float *const w[4],
+    /* Four products of a token and an atom, bit for bit as sae_ops.h defines
+     * them: bs_cpu_dot four times. */
+    void (*dots)(float out[4], const float *const x[4], const float *const w[4],
                  size_t k);
     /*
      * Bits of the columns from `col` on whose bound with a row reaches its cut,

@@ -1,5 +1,5 @@
 /*
- * isa_dots.h - template: products of a token and four atoms, as sae_ops.h
+ * isa_dots.h - template: four products of tokens and atoms, as sae_ops.h
  * defines them.
  */
 #ifndef BS_KERNELS_ISA_DOTS_H
@@ -37,7 +37,7 @@ fold_lanes(float sum[LANES], const float *x, const float *w, size_t i, size_t k)
 }
 
 static void
-dots(float out[4], const float *x, const float *const w[4], size_t k)
+dots(float out[4], const float *const x[4], const float *const w[4], size_t k)
 {
     V sum[4][LANE_VECTORS];
     float part[LANES];
@@ -53,7 +53,7 @@ dots(float out[4], const float *x, const float *const w[4], size_t k)
         for (j = 0; j < 4; j++)
 #pragma GCC unroll 4
             for (l = 0; l < LANE_VECTORS; l++) {
-                V product = LOAD(x + i + l * VW) * LOAD(w[j] + i + l * VW);
+                V product = LOAD(x[j] + i + l * VW) * LOAD(w[j] + i + l * VW);
 
                 ROUNDED(product);
                 sum[j][l] += product;
@@ -61,7 +61,7 @@ dots(float out[4], const float *x, const float *const w[4], size_t k)
 #pragma GCC unroll 4
     for (j = 0; j < 4; j++) {
         memcpy(part, sum[j], sizeof part);
-        out[j] = fold_lanes(part, x, w[j], i, k);
+        out[j] = fold_lanes(part, x[j], w[j], i, k);
     }
 }
 

@@ -71,8 +71,25 @@ void bs_cpu_round_small(struct bs_whole *out, int16_t *q, float *turned,
 void bs_cpu_turn_signs(float *sign, size_t depth);
 
 /* The nearest float that is not below, or not above. */
-float bs_float_up(double value);
-float bs_float_down(double value);
+static inline float
+bs_float_up(double value)
+{
+    float f = (float)value;
+    uint32_t bits;
+
+    if (!((double)f < value))
+        return f;
+    memcpy(&bits, &f, sizeof bits);
+    bits += f < 0 ? UINT32_MAX : 1; /* a zero is positive here */
+    memcpy(&f, &bits, sizeof f);
+    return f;
+}
+
+static inline float
+bs_float_down(double value)
+{
+    return -bs_float_up(-value);
+}
 
 /* -BS_EX_DATA naming the first row of x that has a value that is not finite. */
 int bs_cpu_check_finite(struct bs_err *err, const char *op, const float *x,
@@ -195,7 +212,7 @@ void bs_scan_known(struct bs_scan *s, size_t i);
 float bs_scan_pre(struct bs_scan *s, size_t i, const struct bs_hit *hit);
 /* Start to bring what that takes of n hits' atoms to the cache. */
 void bs_scan_fetch(const struct bs_scan *s, const struct bs_hit *hit, size_t n);
-/* The pre-activations of n hits of row i, in their `high`. */
-void bs_scan_pres(struct bs_scan *s, size_t i, struct bs_hit *hits, size_t n);
+/* Make n hits known. */
+void bs_scan_pres(struct bs_scan *s, struct bs_hit *hits, size_t n);
 
 #endif

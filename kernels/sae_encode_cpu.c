@@ -23,15 +23,13 @@ start_picks(struct bs_scan *s, size_t i)
 /* A list that is full of what may be among the top becomes known; only equals
  * can still fill it. */
 static void
-make_room(struct bs_scan *s, size_t i, struct bs_picks *p)
+make_room(struct bs_scan *s, struct bs_picks *p)
 {
-    size_t top = s->job->a->top, j;
+    size_t top = s->job->a->top;
 
     if (bs_picks_room(p, top))
         return;
-    bs_scan_pres(s, i, p->at, p->n);
-    for (j = 0; j < p->n; j++)
-        p->at[j].low = p->at[j].high;
+    bs_scan_pres(s, p->at, p->n);
     bs_picks_again(p, top);
     p->overflow = !bs_picks_room(p, top);
 }
@@ -45,7 +43,7 @@ topk_hit(struct bs_scan *s, size_t i, const struct bs_hit *hit)
 
     if (s->row[i].known && p->lows >= top && hit->low <= p->cut)
         return p->cut;
-    make_room(s, i, p);
+    make_room(s, p);
     if (p->overflow)
         return INFINITY;
     bs_picks_add(p, top, hit);
@@ -71,7 +69,7 @@ know_picks(struct bs_scan *s, size_t i)
     struct bs_picks *p = picks_of(s, i);
     size_t j, n = 0;
 
-    bs_scan_pres(s, i, p->at, p->n);
+    bs_scan_pres(s, p->at, p->n);
     for (j = 0; j < p->n; j++)
         if (p->at[j].high > 0)
             p->at[n++] = p->at[j];

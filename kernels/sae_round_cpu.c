@@ -6,26 +6,6 @@
 
 #include <math.h>
 
-float
-bs_float_up(double value)
-{
-    float f = (float)value;
-    uint32_t bits;
-
-    if (!((double)f < value))
-        return f;
-    memcpy(&bits, &f, sizeof bits);
-    bits += f < 0 ? UINT32_MAX : 1; /* a zero is positive here */
-    memcpy(&f, &bits, sizeof f);
-    return f;
-}
-
-float
-bs_float_down(double value)
-{
-    return -bs_float_up(-value);
-}
-
 /* Squares in double: neither overflow nor underflow, and a rounding error that
  * UP outweighs. */
 #define UP (1 + 1e-7)

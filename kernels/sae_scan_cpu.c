@@ -59,27 +59,31 @@ bs_scan_fetch(const struct bs_scan *s, const struct bs_hit *hit, size_t n)
                 __builtin_prefetch(s->job->e->w + hit[j].idx * k + c, 0, 2);
 }
 
+/* Four at a time, of which none waits for another's sums. */
 void
-bs_scan_pres(struct bs_scan *s, size_t i, struct bs_hit *hits, size_t n)
+bs_scan_pres(struct bs_scan *s, struct bs_hit *hits, size_t n)
 {
     const struct cpu_encoder *e = s->job->e;
     struct bs_hit *wait[4];
-    const float *w[4];
+    const float *x[4], *w[4];
     float dot[4];
     size_t j, l, waiting = 0;
 
     for (j = 0; j < n; j++) {
         if (hits[j].low < hits[j].high) {
+            x[waiting] = s->row[hits[j].row - s->first].x;
             w[waiting] = e->w + hits[j].idx * e->head.k;
             wait[waiting++] = &hits[j];
         }
         if (waiting == 0 || (waiting < 4 && j + 1 < n))
             continue;
-        for (l = waiting; l < 4; l++)
+        for (l = waiting; l < 4; l++) {
+            x[l] = x[0];
             w[l] = w[0];
-        s->job->c->isa->dots(dot, s->row[i].x, w, e->head.k);
+        }
+        s->job->c->isa->dots(dot, x, w, e->head.k);
         for (l = 0; l < waiting; l++)
-            wait[l]->high = dot[l] + e->bias[wait[l]->idx];
+            wait[l]->low = wait[l]->high = dot[l] + e->bias[wait[l]->idx];
         s->rescored += waiting;
         waiting = 0;
     }
@@ -257,20 +261,18 @@ pass_hit(struct bs_scan *s, const struct bs_hit *hit)
         set_cut(s, i, cut);
 }
 
-/* The first n that are due become known. */
+/* The first n that are due become known, but for what fell below the cut. */
 static void
 settle(struct bs_scan *s, size_t n)
 {
-    size_t j;
+    size_t left = 0, j;
 
-    for (j = 0; j < n; j++) {
-        struct bs_hit *hit = &s->due[j];
-
-        if (hit->high < s->row[hit->row - s->first].cut)
-            continue;
-        hit->low = hit->high = bs_scan_pre(s, hit->row - s->first, hit);
-        pass_hit(s, hit);
-    }
+    for (j = 0; j < n; j++)
+        if (s->due[j].high >= s->row[s->due[j].row - s->first].cut)
+            s->due[left++] = s->due[j];
+    bs_scan_pres(s, s->due, left);
+    for (j = 0; j < left; j++)
+        pass_hit(s, &s->due[j]);
     memmove(s->due, s->due + n, (s->n_due - n) * sizeof *s->due);
     s->n_due -= n;
 }
