@@ -65,10 +65,11 @@ ok 'tensors that are missing, of another shape, or not finite' '
 	done
 '
 ok 'sizes that are absurd' '
-	# absurd FILE KEY: no value of the list is taken
+	# absurd FILE KEY: no value of the list is taken; one is enough for threads
 	absurd () {
-		for value in 0 -1 1e9 1e18 1.5 1e999 "\"x\"" "[]"
+		for value in 1e18 0 -1 1e9 1.5 1e999 "\"x\"" "[]"
 		do
+			test "${BS_SAN:-}" != thread || test $value = 1e18 || continue
 			broken $1 "sed -i \"s/\\\"$2\\\": [^,]*/\\\"$2\\\": $value/\" \$file" 65 "$2" || { echo "$1 $2 $value"; exit 1; }
 		done
 	}
