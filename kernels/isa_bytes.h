@@ -74,11 +74,7 @@ tile_bytes(const size_t mr, const uint8_t *a, size_t lda, const char *b,
                 x[i][j] = BYTE_SUMS(x[i][j], u, w, j);
         }
     }
-#pragma GCC unroll 16
-    for (i = 0; i < mr; i++)
-#pragma GCC unroll 4
-        for (j = 0; j < NV; j++)
-            *(U *)(void *)(c + i * NR + j * VW) = x[i][j];
+    tile_store_whole(x, c, mr);
 }
 
 #define TILE_BYTES_CASE(n)                                            \

@@ -75,11 +75,7 @@ tile_whole(const size_t mr, const int16_t *a, size_t lda, const int16_t *b,
                 x[i][j] += PAIR_SUMS(both, w[j]);
         }
     }
-#pragma GCC unroll 16
-    for (i = 0; i < mr; i++)
-#pragma GCC unroll 4
-        for (j = 0; j < NV; j++)
-            *(U *)(void *)(c + i * NR + j * VW) = x[i][j];
+    tile_store_whole(x, c, mr);
 }
 
 #define TILE_WHOLE_CASE(n)                                      \

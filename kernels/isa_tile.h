@@ -46,6 +46,18 @@ tile_store(V x[][NV], float *c, size_t mr, bool first)
 }
 
 INLINE void
+tile_store_whole(U x[][NV], int32_t *c, size_t mr)
+{
+    size_t i, j;
+
+#pragma GCC unroll 16
+    for (i = 0; i < mr; i++)
+#pragma GCC unroll 4
+        for (j = 0; j < NV; j++)
+            *(U *)(void *)(c + i * NR + j * VW) = x[i][j];
+}
+
+INLINE void
 tile(const size_t mr, const float *a, size_t lda, const float *b, size_t k,
      float *c, bool first, const float *next)
 {

@@ -80,9 +80,7 @@ die(const std::string &what)
     fake_die("cuBLASLt: " + what);
 }
 
-#define ENTER()                                               \
-    std::lock_guard<std::recursive_mutex> guard(fake_lock()); \
-    int injected = fake_enter(__func__, 14 /* internal error */)
+#define ENTER() FAKE_ENTER(14 /* internal error */)
 
 /* ---- handles, descriptors --------------------------------------------------
  */
@@ -447,14 +445,8 @@ cublasLtMatmulAlgoConfigGetAttribute(const bs_lt_algo *from, int attribute,
 static float
 value(const void *p, int type, size_t i)
 {
-    float f;
-
-    if (type == BS_CUDA_R_32F)
-        return ((const float *)p)[i];
-    uint32_t u = (uint32_t)((const uint16_t *)p)[i] << 16;
-
-    memcpy(&f, &u, sizeof f);
-    return f;
+    return type == BS_CUDA_R_32F ? ((const float *)p)[i]
+                                 : fake_wide(((const uint16_t *)p)[i]);
 }
 
 /* The sum over k, in as many lanes as the algorithm has. */

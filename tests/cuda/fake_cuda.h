@@ -8,6 +8,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <functional>
 #include <mutex>
 #include <set>
@@ -28,7 +29,22 @@ bool fake_on_device(const void *p, size_t bytes);
 /* Asked when the context is released: what is left behind, or "". */
 void fake_at_release(std::string (*left)());
 
+/* Opens an entry point: nobody else is in one; `injected` is what to return. */
+#define FAKE_ENTER(otherwise)                                 \
+    std::lock_guard<std::recursive_mutex> guard(fake_lock()); \
+    int injected = fake_enter(__func__, otherwise)
+
 size_t fake_number(const char *variable, size_t otherwise);
+
+inline float
+fake_wide(uint16_t bf16)
+{
+    uint32_t u = (uint32_t)bf16 << 16;
+    float f;
+
+    memcpy(&f, &u, sizeof f);
+    return f;
+}
 
 /* Handles and descriptors that are alive. */
 template <class T> struct fake_set {

@@ -64,9 +64,7 @@ die(const std::string &what)
     fake_die("cuDNN: " + what);
 }
 
-#define ENTER()                                               \
-    std::lock_guard<std::recursive_mutex> guard(fake_lock()); \
-    int injected = fake_enter(__func__, BS_CUDNN_STATUS_INTERNAL_ERROR)
+#define ENTER() FAKE_ENTER(BS_CUDNN_STATUS_INTERNAL_ERROR)
 
 /* ---- handles ---------------------------------------------------------------
  */
@@ -298,16 +296,6 @@ attention_of(const dnn_descriptor *operation)
     return a;
 }
 
-static float
-wide(uint16_t bf16)
-{
-    uint32_t u = (uint32_t)bf16 << 16;
-    float f;
-
-    memcpy(&f, &u, sizeof f);
-    return f;
-}
-
 static uint16_t
 narrow(float f)
 {
@@ -331,7 +319,8 @@ attend(const dnn_attention &a, const uint16_t *q, const uint16_t *k,
 
     for (size_t t = 0; t < keys; t++) {
         for (size_t j = 0; j < dim; j++)
-            p[t] += wide(q[j]) * wide(k[t * (size_t)a.k.stride[2] + j]);
+            p[t] +=
+                fake_wide(q[j]) * fake_wide(k[t * (size_t)a.k.stride[2] + j]);
         most = p[t] > most ? p[t] : most;
     }
     for (size_t t = 0; t < keys; t++) {
@@ -340,7 +329,8 @@ attend(const dnn_attention &a, const uint16_t *q, const uint16_t *k,
         sum[t % lanes] += w;
         for (size_t j = 0; j < dim; j++)
             out[t % lanes * dim + j] +=
-                wide(narrow(w)) * wide(v[t * (size_t)a.v.stride[2] + j]);
+                fake_wide(narrow(w)) *
+                fake_wide(v[t * (size_t)a.v.stride[2] + j]);
     }
     for (size_t l = 0; l < lanes; l++)
         all += sum[l];
